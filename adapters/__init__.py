@@ -1,0 +1,1 @@
+"""One folder per agency: adapter, mapping, simulator, README."""

@@ -1,0 +1,1 @@
+"""The integration gateway of a National Single Window."""

@@ -1,0 +1,134 @@
+"""A delivery's life: its states, the moves between them, and the one function that chooses the next. Pure: no I/O, no clock.
+
+    QUEUED ──> SENDING ──> DELIVERED                       the partner has it
+       │          ├──────> REJECTED                        the partner refused it for good
+       │          ├──────> RETRYING ──> SENDING            a failure; tried again after a while
+       │          ├──────> AWAITING_REPLY ──> SENDING      taken, its result is asked for later (a poll, never a second send)
+       │          └──────> DEAD ──> QUEUED                 set aside for staff, who may replay it
+       └─────────────────> CANCELLED                       by staff, before it was done
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from .model import RetryPolicy
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    RETRYING = "retrying"
+    AWAITING_REPLY = "awaiting-reply"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType({
+    State.QUEUED: frozenset({State.SENDING, State.CANCELLED}),
+    State.SENDING: frozenset({
+        State.DELIVERED, State.REJECTED, State.RETRYING, State.AWAITING_REPLY, State.DEAD,
+        State.QUEUED,  # rescued from a dead worker before anything was noted as leaving
+    }),
+    State.RETRYING: frozenset({State.SENDING, State.CANCELLED, State.QUEUED}),
+    State.AWAITING_REPLY: frozenset({State.SENDING, State.CANCELLED, State.DEAD}),
+    State.DEAD: frozenset({State.QUEUED, State.AWAITING_REPLY, State.CANCELLED}),
+    State.REJECTED: frozenset({State.QUEUED}),
+    State.DELIVERED: frozenset(),
+    State.CANCELLED: frozenset(),
+})
+DUE = frozenset({State.QUEUED, State.RETRYING, State.AWAITING_REPLY})
+ENDED = frozenset({State.DELIVERED, State.REJECTED, State.DEAD, State.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The partner has it; `reference` is the partner's own number for it, where it gave one."""
+
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The partner took it and will say later what became of it; ask again after `ask_again_in`, None if it cannot be asked."""
+
+    reference: str
+    ask_again_in: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The partner refused it for good."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """Not now, for a reason that is nobody's failure; costs no attempt."""
+
+    for_: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """It did not work; `code` is short and public ("unreachable", "timeout", "http-503", "reply-unreadable")."""
+
+    code: str
+    detail: str = ""
+
+
+Outcome = Delivered | Accepted | Rejected | Deferred | Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to write: the state, when it is due again (None when it ended), whether the attempt counts, and why it ended."""
+
+    to: State
+    due_at: datetime | None
+    counts: bool
+    reason: str = ""
+
+
+def next_step(state: State, outcome: Outcome, *, attempt: int, policy: RetryPolicy, now: datetime, key: str = "") -> Step:
+    """Choose the next state. Pure: the caller supplies the time and stores the result.
+
+    `state` is the one the claim was made from: from AWAITING_REPLY it was a poll, and a failed poll waits for the next
+    poll, never for a second send. `attempt` counts from 1 and includes this one; `key`, the delivery's id, draws the jitter.
+    """
+    match outcome:
+        case Delivered():
+            return Step(to=State.DELIVERED, due_at=None, counts=True)
+        case Rejected(reason=reason):
+            return Step(to=State.REJECTED, due_at=None, counts=True, reason=reason)
+        case Accepted(ask_again_in=None):
+            return Step(to=State.DEAD, due_at=None, counts=True, reason="no-answer")
+        case Accepted(ask_again_in=timedelta() as pause):
+            return Step(to=State.AWAITING_REPLY, due_at=now + pause, counts=state is not State.AWAITING_REPLY)
+        case Deferred(for_=pause):
+            return Step(to=_waiting(state), due_at=now + pause, counts=False)
+        case Failed(code=code) if attempt >= policy.attempts:
+            return Step(to=State.DEAD, due_at=None, counts=True, reason=code)
+        case Failed(code=code):
+            return Step(to=_waiting(state), due_at=now + retry_delay(policy, attempt, key), counts=True, reason=code)
+    raise TypeError(outcome)
+
+
+def retry_delay(policy: RetryPolicy, attempt: int, key: str) -> timedelta:
+    """Say how long to wait after a failed attempt: `first * factor^(attempt-1)`, at most `longest`, spread by the key."""
+    steps = min(attempt - 1, 64)  # beyond it the power overflows and the cap holds anyway
+    bare = min(policy.first.total_seconds() * policy.factor**steps, policy.longest.total_seconds())
+    draw = int.from_bytes(hashlib.sha256(f"{key}:{attempt}".encode()).digest()[:4]) / 2**32  # 0 <= draw < 1
+    return timedelta(seconds=bare * (1 - policy.jitter + 2 * policy.jitter * draw))
+
+
+def _waiting(state: State) -> State:
+    return State.AWAITING_REPLY if state is State.AWAITING_REPLY else State.RETRYING

@@ -1,0 +1,268 @@
+"""The values that travel through the gateway: frozen, without behaviour beyond reading themselves."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, NewType
+
+from .errors import Code, Problem
+
+MessageId = NewType("MessageId", str)  # the gateway's own, UUIDv7 in canonical text
+DeliveryId = NewType("DeliveryId", str)  # the same form
+PartyCode = NewType("PartyCode", str)  # as in parties.toml, never an alias
+
+
+# --- who ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How a party's deliveries are repeated: `first` doubles by `factor` up to `longest`, spread by `jitter`."""
+
+    first: timedelta = timedelta(seconds=5)
+    factor: float = 2.0
+    longest: timedelta = timedelta(minutes=10)
+    jitter: float = 0.2  # share of the delay, 0 to 1
+    attempts: int = 40  # counted failures until the delivery is set aside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one destination may be asked to bear."""
+
+    concurrency: int = 4  # requests under way at once
+    timeout: timedelta = timedelta(seconds=15)
+    reply_bytes: int = 10_485_760
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealProfile:
+    """What signatures a party sends or accepts: "none" or "xmldsig".
+
+    `until` ends an exception, `bound_to` names what proves an unsigned party instead:
+    "network:127.0.0.0/8", "certificate:<sha256 hex>", "key:<name>".
+    """
+
+    signature: str = "xmldsig"
+    until: datetime | None = None
+    bound_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """How a party writes itself in an envelope's From and To."""
+
+    name: str
+    identity: str
+    country: str
+    ministry: str
+    organization: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """One correspondent as parties.toml declares it; data, never code."""
+
+    code: PartyCode
+    identity: Identity
+    aliases: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+    adapter: str = ""  # name of the adapter that reaches it; empty: it only sends
+    dialect: Mapping[str, str] = field(default_factory=dict)  # what its adapter wants to know, such as the spelling of codes
+    sends: SealProfile = SealProfile()
+    accepts: SealProfile = SealProfile()
+    person_signature: Literal["drop", "keep"] = "drop"  # for a party that accepts "none"
+    sends_for: frozenset[PartyCode] = frozenset()
+    endpoint: str = ""
+    languages: tuple[str, ...] = ("vi", "en")
+    limits: Limits = Limits()
+    retry: RetryPolicy = RetryPolicy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """What the connection itself proves: a key, a client certificate or a network; "open" proves nothing.
+
+    `name` is the key's name, the certificate's SHA-256 in hex, or the address; `party` is set where the channel belongs to one.
+    """
+
+    kind: Literal["key", "certificate", "network", "open"]
+    name: str
+    party: PartyCode | None = None
+    roles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """Who signed: `subject` in RFC 4514 form, `covers` the XPath of what the signature covers."""
+
+    role: Literal["person", "system"]
+    subject: str
+    tax_code: str | None
+    certificate_sha256: str
+    covers: tuple[str, ...]
+
+
+# --- what came in --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """Raw bytes at a door, named before anything is parsed. `path` and `media_type` as the transport gave them."""
+
+    id: MessageId
+    received_at: datetime
+    channel: Channel
+    door: str
+    path: str
+    media_type: str
+    body: bytes
+    repeat_key: str | None = None  # the REST Idempotency-Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrapper:
+    """The protocol's outer wrapper, as hints: the envelope decides. `operation` names the dialect's operation."""
+
+    protocol: str  # "vnsw", "rest"
+    operation: str
+    version: str = ""  # "1.1" or "1.2" for SOAP
+    office_code: str = ""
+    document_type: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a message is about; who numbers what is the procedure's business."""
+
+    document_type: str
+    type: str
+    function: str
+    reference: str
+    year: str
+    previous: str = ""
+    previous_year: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """An envelope's header: `id` is the sender's messageId, `sent_at` aware; `version` as written."""
+
+    id: str | None
+    sender: Identity
+    receiver: Identity
+    subject: Subject
+    sent_at: datetime | None
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The versions that judged a message, recorded with it."""
+
+    schema_pack: str
+    rule_set: str
+    procedure: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A validated document: `type` is its schema's name, `content` the payload's bytes as received, `sha256` in hex.
+
+    `slots` say whether that schema declares Body/Signature and SystemSignature: "absent", "optional" or "required" each.
+    """
+
+    type: str
+    content: bytes
+    sha256: str
+    slots: tuple[str, str] = ("absent", "absent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A message the gateway vouches for: proven, valid, ready to be routed. `sender` is the resolved party's code."""
+
+    id: MessageId
+    header: Header
+    sender: PartyCode
+    document: Document
+    signers: tuple[Signer, ...]
+    received_at: datetime
+
+
+# --- where it goes -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One destination of a message. `order` is "dossier" where a later message waits for the earlier one, else "none"."""
+
+    name: str
+    party: Party
+    transport: str
+    endpoint: str
+    timeout: timedelta
+    order: Literal["none", "dossier"] = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """What the sealer signs before a request leaves: `document` under `profile`; `wrap` then makes the body of it."""
+
+    profile: str
+    document: bytes
+    wrap: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request to a partner; `method` is POST unless said. `parts` are for multipart protocols."""
+
+    endpoint: str
+    action: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[bytes, ...] = ()
+    seal: Seal | None = None
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One HTTP answer, ours or a partner's; header names in lower case."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+# --- what is answered ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The promise that a message is durable; `seal` names the profile in which its answer is signed."""
+
+    message: MessageId
+    header: Header
+    sender: PartyCode
+    sha256: str
+    accepted_at: datetime
+    deliveries: tuple[DeliveryId, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    seal: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a message was not accepted. `header` is what could be read of it, `sender` the channel's party where known."""
+
+    message: MessageId
+    refused_at: datetime
+    code: Code
+    problems: tuple[Problem, ...]
+    header: Header | None = None
+    sender: PartyCode | None = None
+    seal: str = "none"
+

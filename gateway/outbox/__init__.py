@@ -1,0 +1,1 @@
+"""The durable middle: guarded SQL, payloads, and the outbox over them."""

@@ -1,0 +1,1 @@
+"""The SOAP gateway of the Vietnamese National Single Window and its dialects."""

@@ -1,0 +1,1 @@
+"""Parties, procedures and rules as data, and the router that reads them."""

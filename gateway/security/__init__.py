@@ -1,0 +1,1 @@
+"""Who signed and who may send: policy, keys, signer, verifier, prover."""

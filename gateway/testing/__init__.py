@@ -1,0 +1,1 @@
+"""The public kit: conformance suites, fakes, builders, the simulator engine."""

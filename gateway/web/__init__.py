@@ -1,0 +1,1 @@
+"""The HTTP application: doors, REST, operations."""
