@@ -5,6 +5,7 @@
     ├── NotProven                a signature, a certificate or the right to send is missing or wrong
     ├── NotValid                 schema, procedure, message type or content
     ├── Conflict                 the same key with other content, or a state that has moved on
+    │   └── StaleClaim           another worker holds this delivery now
     └── Unavailable              ours to mend: try again later (database, disk, partner)
 
 Codes are public and never renamed. Wording lives in gateway/texts/*.toml, one entry a problem, one line a language.
@@ -77,6 +78,10 @@ class NotValid(GatewayError):
 
 class Conflict(GatewayError):
     """The same key with other content, or a state that has moved on."""
+
+
+class StaleClaim(Conflict):
+    """Another worker holds this delivery now; whatever this one did must not be written."""
 
 
 class Unavailable(GatewayError):

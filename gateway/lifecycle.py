@@ -1,12 +1,11 @@
-"""A delivery's life: its states, the moves between them, and the one function that chooses the next. Pure: no I/O, no clock.
+"""A delivery's life: its states, the moves between them, and the one function that chooses the next. Pure: no I/O, no clock."""
 
-    QUEUED ──> SENDING ──> DELIVERED                       the partner has it
-       │          ├──────> REJECTED                        the partner refused it for good
-       │          ├──────> RETRYING ──> SENDING            a failure; tried again after a while
-       │          ├──────> AWAITING_REPLY ──> SENDING      taken, its result is asked for later (a poll, never a second send)
-       │          └──────> DEAD ──> QUEUED                 set aside for staff, who may replay it
-       └─────────────────> CANCELLED                       by staff, before it was done
-"""
+# QUEUED ──> SENDING ──> DELIVERED                       the partner has it
+#    │          ├──────> REJECTED                        the partner refused it for good
+#    │          ├──────> RETRYING ──> SENDING            a failure; tried again after a while
+#    │          ├──────> AWAITING_REPLY ──> SENDING      taken, its result is asked for later (a poll, never a second send)
+#    │          └──────> DEAD ──> QUEUED                 set aside for staff, who may replay it
+#    └─────────────────> CANCELLED                       by staff, before it was done
 
 import hashlib
 from collections.abc import Mapping
@@ -31,19 +30,27 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType({
-    State.QUEUED: frozenset({State.SENDING, State.CANCELLED}),
-    State.SENDING: frozenset({
-        State.DELIVERED, State.REJECTED, State.RETRYING, State.AWAITING_REPLY, State.DEAD,
-        State.QUEUED,  # rescued from a dead worker before anything was noted as leaving
-    }),
-    State.RETRYING: frozenset({State.SENDING, State.CANCELLED, State.QUEUED}),
-    State.AWAITING_REPLY: frozenset({State.SENDING, State.CANCELLED, State.DEAD}),
-    State.DEAD: frozenset({State.QUEUED, State.AWAITING_REPLY, State.CANCELLED}),
-    State.REJECTED: frozenset({State.QUEUED}),
-    State.DELIVERED: frozenset(),
-    State.CANCELLED: frozenset(),
-})
+TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
+    {
+        State.QUEUED: frozenset({State.SENDING, State.CANCELLED}),
+        State.SENDING: frozenset(
+            {
+                State.DELIVERED,
+                State.REJECTED,
+                State.RETRYING,
+                State.AWAITING_REPLY,
+                State.DEAD,
+                State.QUEUED,  # rescued from a dead worker before anything was noted as leaving
+            }
+        ),
+        State.RETRYING: frozenset({State.SENDING, State.CANCELLED, State.QUEUED}),
+        State.AWAITING_REPLY: frozenset({State.SENDING, State.CANCELLED, State.DEAD}),
+        State.DEAD: frozenset({State.QUEUED, State.AWAITING_REPLY, State.CANCELLED}),
+        State.REJECTED: frozenset({State.QUEUED}),
+        State.DELIVERED: frozenset(),
+        State.CANCELLED: frozenset(),
+    }
+)
 DUE = frozenset({State.QUEUED, State.RETRYING, State.AWAITING_REPLY})
 ENDED = frozenset({State.DELIVERED, State.REJECTED, State.DEAD, State.CANCELLED})
 

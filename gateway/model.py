@@ -4,12 +4,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NewType
+from uuid import UUID
 
 from .errors import Code, Problem
 
 MessageId = NewType("MessageId", str)  # the gateway's own, UUIDv7 in canonical text
 DeliveryId = NewType("DeliveryId", str)  # the same form
 PartyCode = NewType("PartyCode", str)  # as in parties.toml, never an alias
+
+
+def uuid7(now: datetime, random: bytes) -> str:
+    """Make a UUIDv7 (RFC 9562, 5.7) of a time and ten random bytes, in canonical text."""
+    milliseconds = int(now.timestamp() * 1000)
+    value = milliseconds << 80 | int.from_bytes(random[:10])
+    value = value & ~(0xF << 76) | 0x7 << 76  # version
+    value = value & ~(0x3 << 62) | 0x2 << 62  # variant
+    return str(UUID(int=value))
 
 
 # --- who ---------------------------------------------------------------------------------------------------------
@@ -265,4 +275,3 @@ class Refusal:
     header: Header | None = None
     sender: PartyCode | None = None
     seal: str = "none"
-

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
+    from sqlalchemy import Executable
 
     from .errors import Problem
     from .lifecycle import Outcome, State, Step
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         Envelope,
         Header,
         Judged,
+        MessageId,
         Party,
         PartyCode,
         Receipt,
@@ -36,6 +38,7 @@ T = TypeVar("T")
 
 Clock = Callable[[], "datetime"]  # the present, aware, UTC
 Entropy = Callable[[int], bytes]  # n random bytes
+Watch = Callable[[str, "Mapping[str, object]"], None]  # one event a story step: its name, and ids and codes, never content
 
 
 # --- how a message comes in ----------------------------------------------------------------------------------------
@@ -137,11 +140,14 @@ class Sealer(Protocol):
 class Cipher(Protocol):
     """Encryption at rest under named keys."""
 
-    def encrypt(self, plain: bytes) -> bytes:
-        """Encrypt under the present key; the result names the key."""
+    def encrypt(self, plain: bytes, *, context: str) -> bytes:
+        """Encrypt under the present key; the result names the key. `context` must be given again to decrypt."""
 
-    def decrypt(self, sealed: bytes) -> bytes:
-        """Decrypt under the key the bytes name; raises Unavailable where that key is not here."""
+    def decrypt(self, sealed: bytes, *, context: str) -> bytes:
+        """Decrypt under the key the bytes name; raises Unavailable where that key is not here or the bytes were changed."""
+
+    def fingerprint(self, *parts: bytes) -> bytes:
+        """Make a keyed digest, so that equal secrets can be recognised and none can be guessed from it."""
 
 
 # --- the durable middle --------------------------------------------------------------------------------------------
@@ -155,10 +161,13 @@ class Committer(Protocol):
 
 
 class Tx(Protocol):
-    """A transaction as the outbox's SQL sees it: the driver's cursor, and what the two databases spell differently."""
+    """A transaction: runs Core statements, compiled once for the database at hand."""
 
-    def execute(self, statement: str, values: Sequence[object] = ()) -> object:
-        """Run one statement."""
+    def rows(self, statement: Executable, **values: object) -> list[tuple[Any, ...]]:
+        """Run a statement and give its rows."""
+
+    def changed(self, statement: Executable, **values: object) -> int:
+        """Run a statement and say how many rows it changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +182,16 @@ class Claim:
     party: PartyCode
     route: str
     reference: str  # the partner's own number, for a poll
-    envelope: Envelope
+    message: MessageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierMove:
+    """How a message moves its dossier: `to` is None where it stays; a move from elsewhere than `allowed` is warned of."""
+
+    allowed: frozenset[str]
+    to: str | None
+    opens: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +205,10 @@ class Entry:
     receipt: Receipt
     answer: Reply
     proof: str  # "signature" or the channel's kind: what proves the header
-    routes: tuple[Route, ...]
+    routes: tuple[Route, ...]  # one delivery each, with the ids of receipt.deliveries in the same order
+    key: bytes  # what makes a repeat the same message
     keys: tuple[tuple[str, str], ...] = ()  # business keys: name, value
-    dossier_state: str | None = None  # the state the dossier moves to, None where it stays
+    dossier: DossierMove | None = None
     warnings: tuple[Problem, ...] = ()
 
 
@@ -205,8 +224,11 @@ class Outbox(Protocol):
     def refuse(self, arrival: Arrival, refusal: Refusal, answer: Reply) -> None:
         """Keep a refused arrival with its cause."""
 
-    def claim(self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode]) -> list[Claim]:
+    def claim(self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset()) -> list[Claim]:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
+
+    def load(self, claim: Claim) -> Envelope:
+        """Read what a claim is about."""
 
     def note(self, claim: Claim, request: Request) -> None:
         """Keep evidence of what is about to leave. Raises StaleClaim."""
@@ -214,5 +236,14 @@ class Outbox(Protocol):
     def settle(self, claim: Claim, step: Step, outcome: Outcome, reply: Reply | None) -> None:
         """Write what became of an attempt. Raises StaleClaim where another worker took over."""
 
-    def rescue(self) -> int:
-        """Return what dead workers held; says how many."""
+    def rescue(self, *, held_until: datetime) -> int:
+        """Return what dead workers held, those whose lease ends by a time; says how many."""
+
+    def hurry(self, party: PartyCode) -> int:
+        """Make what waits to be retried due at once, for a partner that answers again; says how many."""
+
+    def replay(self, delivery: DeliveryId, *, by: str) -> State:
+        """Give a dead or rejected delivery a new life, on a person's word. Raises NotValid (not found) or Conflict."""
+
+    def cancel(self, delivery: DeliveryId, *, by: str, reason: str) -> State:
+        """End a delivery that was not made yet, on a person's word. Raises NotValid (not found) or Conflict."""

@@ -1,0 +1,98 @@
+"""How a delivery goes out: from a due row to a settled one. Whatever happens on the way ends as an Outcome.
+
+6  claim        due delivery -> Claim              token, lease
+7  encode       Envelope -> Request                the adapter; pure
+8  seal         Request -> Request                 signs
+9  note         evidence of what is about to leave
+10 send         Request -> Reply                   libcurl
+11 prove reply  Reply -> Reply                     where the partner's profile says that it signs
+12 decode       Reply -> Outcome                   the adapter; pure
+13 next_step    State x Outcome -> Step            pure
+14 settle       guarded UPDATE, attempt and ledger entry in one commit
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from time import perf_counter
+
+from .errors import GatewayError, StaleClaim
+from .lifecycle import Deferred, Failed, Outcome, State, next_step
+from .model import PartyCode, Reply, Request, RetryPolicy, Route
+from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, Transport, Watch
+from .routing.router import route_named
+from .routing.rules import RuleSet
+
+PROBE_PAUSE = timedelta(seconds=1)  # a failed probe costs no attempt and soon waits again in the queue
+
+ProveReply = Callable[[Reply, Route], Reply]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Carries claimed deliveries out; `carry` may be called from any number of threads."""
+
+    outbox: Outbox
+    adapters: Mapping[str, Adapter]
+    rules: Callable[[], RuleSet]
+    sealer: Sealer
+    transport: Transport
+    prove_reply: ProveReply
+    clock: Clock
+    watch: Watch
+
+    def carry(self, claim: Claim, *, probe: bool = False) -> Outcome:
+        """Carry one claim out, to its settling. Raises StaleClaim, or Unavailable where the end could not be written."""
+        started = perf_counter()
+        outcome, reply = self._attempt(claim)  # 7 to 12
+        counted: Outcome = Deferred(for_=PROBE_PAUSE) if probe and isinstance(outcome, Failed) else outcome
+        policy = self._policy(claim.party)
+        step = next_step(claim.state, counted, attempt=claim.attempt, policy=policy, now=self.clock(), key=claim.delivery)  # 13
+        self.outbox.settle(claim, step, outcome, reply)  # 14
+        self.watch("delivery.settled", _told(claim, outcome, step.to, perf_counter() - started))
+        return outcome
+
+    def _attempt(self, claim: Claim) -> tuple[Outcome, Reply | None]:
+        """Make one attempt; the only place where a defect is caught, so that one message never stops the others."""
+        reply = None
+        try:
+            route = route_named(self.rules(), claim.party, claim.route)
+            adapter = self.adapters[route.party.adapter]
+            request = self.sealer.seal(self._request(claim, adapter, route))  # 7, 8
+            self.outbox.note(claim, request)  # 9
+            reply = self.transport.send(request, timeout=route.timeout)  # 10
+            return adapter.decode(self.prove_reply(reply, route)), reply  # 11, 12
+        except StaleClaim:
+            raise
+        except GatewayError as error:
+            return Failed(code=_code(error)), reply
+        except Exception as error:  # noqa: BLE001  # a defect: set aside after its attempts, with its name, and seen in the metrics
+            self.watch("delivery.defect", {"delivery": claim.delivery, "defect": type(error).__name__})
+            return Failed(code="defect", detail=type(error).__name__), reply
+
+    def _request(self, claim: Claim, adapter: Adapter, route: Route) -> Request:
+        if claim.state is State.AWAITING_REPLY and isinstance(adapter, Pollable):
+            return adapter.poll(claim.reference, route)
+        return adapter.encode(self.outbox.load(claim), route)
+
+    def _policy(self, party: PartyCode) -> RetryPolicy:
+        found = self.rules().party(party)
+        return found.retry if found else RetryPolicy()
+
+
+def _code(error: GatewayError) -> str:
+    """Name a failure by its text without the area: transport.timeout is "timeout"."""
+    return error.problems[0].text.partition(".")[2] if error.problems else error.code
+
+
+def _told(claim: Claim, outcome: Outcome, state: State, seconds: float) -> Mapping[str, object]:
+    return {
+        "message": claim.message,
+        "delivery": claim.delivery,
+        "party": claim.party,
+        "attempt": claim.attempt,
+        "outcome": type(outcome).__name__.lower(),
+        "code": outcome.code if isinstance(outcome, Failed) else "",
+        "state": state.value,
+        "seconds": seconds,
+    }

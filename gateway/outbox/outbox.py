@@ -1,0 +1,336 @@
+"""The outbox over a SQL database: guarded updates, each with its attempt and ledger entry in the same commit."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Executable
+
+from gateway.audit import Event
+from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
+from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step
+from gateway.model import Arrival, DeliveryId, Document, Envelope, MessageId, PartyCode, Refusal, Reply, Request
+from gateway.ports import Claim, Clock, DossierMove, Entropy, Entry, Tx
+from gateway.store.engine import SqliteDatabase
+from gateway.store.leaves import write_leaf
+from gateway.store.times import from_micros, to_micros
+from gateway.xml.likeness import alike
+
+from . import sql
+from .payloads import Payloads
+from .records import read_header, read_signers, write_problems
+from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row
+
+LEASE = timedelta(seconds=90)  # longer than the longest request and its settling; a dead worker's claims wait no longer
+
+
+class SqlOutbox:
+    """The durable middle of both stories; every method may be called from any thread."""
+
+    def __init__(
+        self, database: SqliteDatabase, payloads: Payloads, *, clock: Clock, entropy: Entropy, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self._database = database
+        self._payloads = payloads
+        self._clock = clock
+        self._entropy = entropy
+        self._wake = wake
+
+    # --- intake ----------------------------------------------------------------------------------------------------
+
+    def answered(self, arrival: Arrival) -> Reply | None:
+        """Give the first answer where the very same bytes came from the same channel and were accepted."""
+        digest = self._digest(arrival)
+        found = self._database.read(lambda tx: _first(tx, sql.ANSWERED, digest=digest))
+        return self._reply(found) if found else None
+
+    def record(self, entry: Entry) -> Reply:
+        """Make a message durable; gives the answer to send. Raises Conflict where its key stands for other content."""
+        row = message_row(entry.arrival) | accepted_row(entry) | answer_row(entry.answer)
+        row["request_digest"] = self._digest(entry.arrival)
+        payloads = self._lock(entry.arrival, entry.answer, entry.envelope.document.content)
+        first = self._database.commit(lambda tx: self._insert(tx, entry, row, payloads))
+        if first is None:
+            self._wake()
+            return entry.answer
+        return self._repeat(entry, first)
+
+    def refuse(self, arrival: Arrival, refusal: Refusal, answer: Reply) -> None:
+        """Keep a refused arrival with its cause."""
+        row = message_row(arrival) | refused_row(refusal) | answer_row(answer)
+        payloads = self._lock(arrival, answer, None)
+        event = Event(
+            kind="message.refused", at=refusal.refused_at, message=arrival.id, values={"code": refusal.code, "sha256": str(row["sha256"])}
+        )
+
+        def work(tx: Tx) -> None:
+            tx.changed(sql.INSERT_MESSAGE, **row)
+            _insert_payloads(tx, arrival.id, payloads)
+            write_leaf(tx, event)
+
+        self._database.commit(work)
+
+    # --- delivery --------------------------------------------------------------------------------------------------
+
+    def claim(self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset()) -> list[Claim]:
+        """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
+        now = self._clock()
+
+        def work(tx: Tx) -> list[Claim]:
+            due = [(p, row) for p, limit in slots.items() for row in tx.rows(sql.DUE, party=p, now=to_micros(now), limit=limit)]
+            due += [(p, row) for p in probes for row in tx.rows(sql.PROBE, party=p, now=to_micros(now))]
+            return [self._take(tx, party, row, now) for party, row in due]
+
+        return self._database.commit(work)
+
+    def load(self, claim: Claim) -> Envelope:
+        """Read what a claim is about; raises Unavailable where its content cannot be decrypted."""
+        read = self._database.read(
+            lambda tx: (_first(tx, sql.MESSAGE, id=claim.message), _first(tx, sql.PAYLOAD, message=claim.message, part="document"))
+        )
+        if read[0] is None or read[1] is None:
+            raise NotValid(Code.NOT_FOUND, Problem(text="outbox.purged", values={"message": claim.message}))
+        header, sender, schema, slots, sha256, signers, received_at = read[0]
+        content = self._payloads.unlock(claim.message, "document", read[1][0])
+        person, system = slots.split(",")
+        return Envelope(
+            id=claim.message,
+            header=read_header(header),
+            sender=PartyCode(sender),
+            document=Document(type=schema, content=content, sha256=sha256, slots=(person, system)),
+            signers=read_signers(signers),
+            received_at=from_micros(received_at),
+        )
+
+    def note(self, claim: Claim, request: Request) -> None:
+        """Keep evidence of what is about to leave. Raises StaleClaim."""
+        row = {
+            "delivery": claim.delivery,
+            "number": claim.attempt,
+            "token": claim.token,
+            "noted_at": to_micros(self._clock()),
+            "request": self._payloads.lock(claim.delivery, claim.token, request.body),
+            "request_sha256": self._payloads.cipher.fingerprint(request.body).hex(),
+        }
+
+        def work(tx: Tx) -> None:
+            if not tx.rows(sql.HOLDS, delivery=claim.delivery, held=claim.token):
+                raise _stale(claim)
+            tx.changed(sql.INSERT_ATTEMPT, **row)
+
+        self._database.commit(work)
+
+    def settle(self, claim: Claim, step: Step, outcome: Outcome, reply: Reply | None) -> None:
+        """Write what became of an attempt. Raises StaleClaim where another worker took over."""
+        now = self._clock()
+        what = type(outcome).__name__.lower()
+        body = self._payloads.lock(claim.delivery, f"{claim.token}/reply", reply.body) if reply else None
+        event = Event(
+            kind="delivery.settled",
+            at=now,
+            message=claim.message,
+            delivery=claim.delivery,
+            values={"attempt": str(claim.attempt), "outcome": what, "state": step.to, "party": claim.party, "code": _public(outcome)},
+        )
+
+        def work(tx: Tx) -> None:
+            moved = tx.changed(
+                sql.SETTLE,
+                delivery=claim.delivery,
+                held=claim.token,
+                to=step.to.value,
+                still_open=_open(step.to),
+                due=step.due_at and to_micros(step.due_at),
+                partner_reference=_reference(outcome) or claim.reference,
+                why=step.reason,
+                refund=0 if step.counts else 1,
+                now=to_micros(now),
+            )
+            if not moved:
+                raise _stale(claim)
+            tx.changed(
+                sql.SETTLE_ATTEMPT,
+                of=claim.delivery,
+                held=claim.token,
+                now=to_micros(now),
+                what=what,
+                why=step.reason,
+                status=reply and reply.status,
+                answer=body,
+            )
+            write_leaf(tx, event)
+
+        self._database.commit(work)
+
+    def rescue(self, *, held_until: datetime) -> int:
+        """Return what dead workers held, those whose lease ends by a time; says how many."""
+        now = self._clock()
+
+        def work(tx: Tx) -> int:
+            return sum(self._give_back(tx, row, now) for row in tx.rows(sql.LOST, now=to_micros(held_until)))
+
+        return self._database.commit(work)
+
+    def hurry(self, party: PartyCode) -> int:
+        """Make what waits to be retried due at once, for a partner that answers again; says how many."""
+        now = to_micros(self._clock())
+        return self._database.commit(lambda tx: tx.changed(sql.HURRY, of=party, now=now))
+
+    # --- staff -----------------------------------------------------------------------------------------------------
+
+    def replay(self, delivery: DeliveryId, *, by: str) -> State:
+        """Give a dead or rejected delivery a new life: a poll where the partner has it, otherwise a send."""
+        return self._move(delivery, kind="staff.replayed", by=by, reason="")
+
+    def cancel(self, delivery: DeliveryId, *, by: str, reason: str) -> State:
+        """End a delivery that was not made yet. Raises NotValid (not found) or Conflict (it ended, or is under way)."""
+        return self._move(delivery, kind="staff.cancelled", by=by, reason=reason)
+
+    def _move(self, delivery: DeliveryId, *, kind: str, by: str, reason: str) -> State:
+        now = self._clock()
+
+        def work(tx: Tx) -> State:
+            found = _first(tx, sql.DELIVERY, id=delivery)
+            if found is None:
+                raise NotValid(Code.NOT_FOUND, Problem(text="outbox.no-delivery", values={"delivery": delivery}))
+            state = State(found[0])
+            to = State.CANCELLED if kind == "staff.cancelled" else _revived(state, reference=found[2], cause=found[3])
+            if to not in TRANSITIONS[state]:
+                raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": state}))
+            due = None if to in ENDED else to_micros(now)
+            values = {"from": state.value, "to": to.value, "still_open": _open(to), "due": due, "attempts": 0, "why": reason}
+            tx.changed(sql.MOVE, delivery=delivery, now=to_micros(now), **values)
+            write_leaf(tx, Event(kind=kind, at=now, message=found[1], delivery=delivery, values={"by": by, "state": to}))
+            return to
+
+        moved = self._database.commit(work)
+        self._wake()
+        return moved
+
+    # --- inside a transaction --------------------------------------------------------------------------------------
+
+    def _insert(self, tx: Tx, entry: Entry, row: dict[str, object], payloads: Mapping[str, bytes]) -> tuple[MessageId, int, str] | None:
+        """Write a message and what follows from it; gives the first message of its key where this is a repeat."""
+        if first := _first(tx, sql.SAME_KEY, key=entry.key):
+            return first
+        if entry.arrival.repeat_key and tx.rows(sql.REPEATED, channel=row["channel"], repeat_key=entry.arrival.repeat_key):
+            raise Conflict(Code.CONFLICT, Problem(text="outbox.repeat-key"))
+        warnings = (*entry.warnings, *_movedossier(tx, entry))
+        tx.changed(sql.INSERT_MESSAGE, **row | {"warnings": write_problems(warnings)})
+        _insert_payloads(tx, entry.arrival.id, payloads)
+        _insert_deliveries(tx, entry)
+        for name, value in entry.keys:
+            tx.changed(sql.INSERT_KEY, name=name, value=value, message=entry.arrival.id)
+        write_leaf(tx, accepted_event(entry))
+        return None
+
+    def _take(self, tx: Tx, party: PartyCode, row: tuple[int, str, str, str], now: datetime) -> Claim:
+        position, _, _, state = row
+        until = now + LEASE
+        token = self._entropy(12).hex()
+        values = {"at": position, "from": state, "new_token": token, "lease": to_micros(until), "now": to_micros(now)}
+        ((delivery, attempt, route, reference, _, message),) = tx.rows(sql.CLAIM, **values)
+        return Claim(
+            delivery=delivery, token=token, until=until, state=State(state), attempt=attempt, party=party, route=route,
+            reference=reference, message=message,
+        )  # fmt: skip
+
+    def _give_back(self, tx: Tx, row: tuple[int, str, str, str, int], now: datetime) -> int:
+        position, delivery, claimed_from, token, attempt = row
+        moved = tx.changed(sql.RESCUE, at=position, held=token, to=claimed_from, now=to_micros(now))
+        values = {"attempt": str(attempt), "state": claimed_from}
+        write_leaf(tx, Event(kind="delivery.rescued", at=now, delivery=delivery, values=values))
+        return moved
+
+    # --- around it -------------------------------------------------------------------------------------------------
+
+    def _repeat(self, entry: Entry, first: tuple[Any, ...]) -> Reply:
+        """Answer a repeat: the first answer where it tells the same, otherwise a refusal."""
+        stored = self._database.read(lambda tx: _first(tx, sql.PAYLOAD, message=first[0], part="document"))
+        if stored is None or not alike(self._payloads.unlock(first[0], "document", stored[0]), entry.envelope.document.content):
+            raise Conflict(
+                Code.CONFLICT, Problem(text="outbox.conflict", path="/Envelope/Header/Reference/messageId", values={"message": first[0]})
+            )
+        return self._reply(first)
+
+    def _reply(self, found: tuple[Any, ...]) -> Reply:
+        message, status, headers = found
+        ((sealed,),) = self._database.read(lambda tx: tx.rows(sql.PAYLOAD, message=message, part="answer"))
+        return Reply(status=status, body=self._payloads.unlock(message, "answer", sealed), headers=json.loads(headers))
+
+    def _digest(self, arrival: Arrival) -> bytes:
+        place = f"{channel_name(arrival)}\n{arrival.path}\n{arrival.media_type.partition(';')[0].strip().lower()}"
+        return self._payloads.cipher.fingerprint(place.encode(), arrival.body)
+
+    def _lock(self, arrival: Arrival, answer: Reply, document: bytes | None) -> dict[str, bytes]:
+        parts = {"body": arrival.body, "answer": answer.body} | ({} if document is None else {"document": document})
+        return {part: self._payloads.lock(arrival.id, part, content) for part, content in parts.items()}
+
+
+def _first(tx: Tx, statement: Executable, **values: object) -> tuple[Any, ...] | None:
+    rows = tx.rows(statement, **values)
+    return rows[0] if rows else None
+
+
+def _insert_payloads(tx: Tx, message: MessageId, payloads: Mapping[str, bytes]) -> None:
+    for part, content in payloads.items():
+        tx.changed(sql.INSERT_PAYLOAD, message=message, part=part, content=content)
+
+
+def _insert_deliveries(tx: Tx, entry: Entry) -> None:
+    now = to_micros(entry.receipt.accepted_at)
+    for delivery, route in zip(entry.receipt.deliveries, entry.routes, strict=True):
+        tx.changed(
+            sql.INSERT_DELIVERY,
+            id=delivery,
+            message=entry.arrival.id,
+            party=route.party.code,
+            route=route.name,
+            state=State.QUEUED.value,
+            open=1,
+            due_at=now,
+            attempt=0,
+            reference="",
+            cause="",
+            dossier=dossier(entry) if route.order == "dossier" else None,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+def _movedossier(tx: Tx, entry: Entry) -> tuple[Problem, ...]:
+    """Move a message's dossier; what was not expected is let through and warned of."""
+    move = entry.dossier or DossierMove(allowed=frozenset(), to=None, opens=True)
+    key, now = dossier(entry), to_micros(entry.receipt.accepted_at)
+    found = _first(tx, sql.DOSSIER, id=key)
+    if found is None:
+        tx.changed(sql.OPEN_DOSSIER, id=key, state=move.to, message=entry.arrival.id, updated_at=now)
+        return () if move.opens else (Problem(text="outbox.unknown-dossier", values={"dossier": key}),)
+    if move.to is not None:
+        tx.changed(sql.MOVE_DOSSIER, key=key, state=move.to, message=entry.arrival.id, updated_at=now)
+    expected = not move.allowed or found[0] is None or found[0] in move.allowed
+    return () if expected else (Problem(text="outbox.unexpected-move", values={"dossier": key, "state": str(found[0])}),)
+
+
+def _revived(state: State, *, reference: str, cause: str) -> State:
+    """A dead delivery that the partner took is asked about again; anything else is sent again."""
+    polls = state is State.DEAD and reference and cause != "no-answer"
+    return State.AWAITING_REPLY if polls else State.QUEUED
+
+
+def _open(state: State) -> int | None:
+    return None if state in ENDED else 1
+
+
+def _reference(outcome: Outcome) -> str:
+    return outcome.reference if isinstance(outcome, Delivered | Accepted) else ""
+
+
+def _public(outcome: Outcome) -> str:
+    """Give the part of an outcome that holds no content: a failure's code."""
+    return outcome.code if isinstance(outcome, Failed) else ""
+
+
+def _stale(claim: Claim) -> StaleClaim:
+    return StaleClaim(Code.CONFLICT, Problem(text="outbox.stale", values={"delivery": claim.delivery}))

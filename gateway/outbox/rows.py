@@ -1,0 +1,100 @@
+"""What a message becomes in the tables and in the ledger."""
+
+import hashlib
+
+from gateway.audit import Event
+from gateway.model import Arrival, Header, Refusal, Reply
+from gateway.ports import Entry
+from gateway.store.tables import MESSAGES
+from gateway.store.times import to_micros
+
+from .records import write_header, write_map, write_problems, write_signers
+
+_EMPTY: dict[str, object] = {c.name: None for c in MESSAGES.c}
+
+
+def message_row(arrival: Arrival) -> dict[str, object]:
+    """Write what is known of every arrival before anything is parsed."""
+    return _EMPTY | {
+        "id": arrival.id,
+        "received_at": to_micros(arrival.received_at),
+        "door": arrival.door,
+        "channel": channel_name(arrival),
+        "path": arrival.path,
+        "sha256": hashlib.sha256(arrival.body).hexdigest(),
+    }
+
+
+def accepted_row(entry: Entry) -> dict[str, object]:
+    """Write what an accepted message adds: who, what, and the versions that judged it."""
+    document = entry.envelope.document
+    return _header_columns(entry.envelope.header) | {
+        "state": "accepted",
+        "message_key": entry.key,
+        "repeat_key": entry.arrival.repeat_key,
+        "sender": entry.envelope.sender,
+        "sha256": document.sha256,
+        "schema": document.type,
+        "slots": ",".join(document.slots),
+        "proof": entry.proof,
+        "header": write_header(entry.envelope.header),
+        "signers": write_signers(entry.envelope.signers),
+        "schema_pack": entry.judged.schema_pack,
+        "rule_set": entry.judged.rule_set,
+        "procedure_version": entry.judged.procedure,
+    }
+
+
+def refused_row(refusal: Refusal) -> dict[str, object]:
+    """Write what a refused message adds: the cause, and as much of its header as could be read."""
+    header = _header_columns(refusal.header) if refusal.header else {}
+    cause = write_problems(refusal.problems)
+    return header | {"state": "refused", "sender": refusal.sender, "code": refusal.code.value, "cause": cause}
+
+
+def answer_row(answer: Reply) -> dict[str, object]:
+    """Write how a message was answered; the body goes to the payloads."""
+    return {"answer_status": answer.status, "answer_headers": write_map(answer.headers)}
+
+
+def channel_name(arrival: Arrival) -> str:
+    """Name the channel a message came by, as the tables hold it."""
+    return f"{arrival.channel.kind}:{arrival.channel.name}"
+
+
+def dossier(entry: Entry) -> str:
+    """Name a message's dossier: the earlier reference where it gives one, otherwise its own."""
+    subject = entry.envelope.header.subject
+    reference, year = (subject.previous, subject.previous_year or subject.year) if subject.previous else (subject.reference, subject.year)
+    return f"{subject.document_type}/{reference}/{year}"
+
+
+def accepted_event(entry: Entry) -> Event:
+    """Tell the ledger what was accepted: ids, codes and digests only."""
+    envelope = entry.envelope
+    subject = envelope.header.subject
+    values = {
+        "sha256": envelope.document.sha256,
+        "sender": str(envelope.sender),
+        "procedure": subject.document_type,
+        "type": subject.type,
+        "function": subject.function,
+        "proof": entry.proof,
+        "deliveries": " ".join(entry.receipt.deliveries),
+        "signers": " ".join(s.certificate_sha256 for s in envelope.signers),
+    }
+    return Event(kind="message.accepted", at=entry.receipt.accepted_at, message=entry.arrival.id, values=values)
+
+
+def _header_columns(header: Header) -> dict[str, object]:
+    subject = header.subject
+    return {
+        "receiver": header.receiver.identity,
+        "message_id": header.id,
+        "procedure": subject.document_type,
+        "type": subject.type,
+        "function": subject.function,
+        "reference": subject.reference,
+        "year": subject.year,
+        "previous": subject.previous,
+    }

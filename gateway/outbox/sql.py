@@ -1,0 +1,130 @@
+"""Every statement of the outbox: each is built once, and a line says which index serves it."""
+
+from sqlalchemy import Insert, Table, and_, bindparam, func, insert, literal, null, or_, select, text, update
+
+from gateway.lifecycle import State
+from gateway.store.tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, MESSAGES, PAYLOADS
+
+D = DELIVERIES.c
+M = MESSAGES.c
+
+
+def _insert(table: Table, *without: str) -> Insert:
+    return insert(table).values({c.name: bindparam(c.name) for c in table.c if c.name not in without})
+
+
+INSERT_MESSAGE = _insert(MESSAGES)
+INSERT_PAYLOAD = _insert(PAYLOADS)
+INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until")
+INSERT_KEY = _insert(KEYS)
+INSERT_ATTEMPT = _insert(ATTEMPTS, "settled_at", "outcome", "code", "reply_status", "reply")
+
+# messages_by_request
+ANSWERED = select(M.id, M.answer_status, M.answer_headers).where(M.request_digest == bindparam("digest"))
+# messages_by_repeat_key
+REPEATED = select(M.id).where(M.channel == bindparam("channel"), M.repeat_key == bindparam("repeat_key"), M.repeat_key.is_not(None))
+# messages_by_key
+SAME_KEY = select(M.id, M.answer_status, M.answer_headers).where(M.message_key == bindparam("key"))
+# payloads' primary key
+PAYLOAD = select(PAYLOADS.c.content).where(PAYLOADS.c.message == bindparam("message"), PAYLOADS.c.part == bindparam("part"))
+
+# dossiers' primary key
+DOSSIER = select(DOSSIERS.c.state).where(DOSSIERS.c.id == bindparam("id"))
+OPEN_DOSSIER = _insert(DOSSIERS)
+MOVE_DOSSIER = (
+    update(DOSSIERS)
+    .where(DOSSIERS.c.id == bindparam("key"))
+    .values(state=bindparam("state"), message=bindparam("message"), updated_at=bindparam("updated_at"))
+)
+
+_EARLIER = DELIVERIES.alias("earlier")
+_IN_ORDER = or_(
+    D.dossier.is_(None),
+    ~select(literal(1))  # deliveries_in_order
+    .where(_EARLIER.c.party == D.party, _EARLIER.c.dossier == D.dossier, _EARLIER.c.position < D.position, text("earlier.open = 1"))
+    .exists(),
+)
+_WAITING = select(D.position, D.id, D.message, D.state).where(D.party == bindparam("party"), text("due_at IS NOT NULL"), _IN_ORDER)
+# deliveries_due
+DUE = _WAITING.where(D.due_at <= bindparam("now")).order_by(D.due_at, D.position).limit(bindparam("limit"))
+# deliveries_due; a probe never polls early: the partner said when to ask
+PROBE = _WAITING.where(or_(D.due_at <= bindparam("now"), D.state != State.AWAITING_REPLY)).order_by(D.due_at, D.position).limit(1)
+CLAIM = (
+    update(DELIVERIES)
+    .where(D.position == bindparam("at"), D.state == bindparam("from"))
+    .values(
+        state=literal(State.SENDING.value),
+        claimed_from=bindparam("from"),
+        token=bindparam("new_token"),
+        lease_until=bindparam("lease"),
+        due_at=null(),
+        attempt=D.attempt + 1,
+        updated_at=bindparam("now"),
+    )
+    .returning(D.id, D.attempt, D.route, D.reference, D.claimed_from, D.message)
+)
+MESSAGE = select(M.header, M.sender, M.schema, M.slots, M.sha256, M.signers, M.received_at).where(M.id == bindparam("id"))
+
+_HELD = and_(D.id == bindparam("delivery"), D.token == bindparam("held"), D.state == State.SENDING.value)
+HOLDS = select(literal(1)).where(_HELD)
+SETTLE = (
+    update(DELIVERIES)
+    .where(_HELD)
+    .values(
+        state=bindparam("to"),
+        open=bindparam("still_open"),
+        due_at=bindparam("due"),
+        reference=bindparam("partner_reference"),
+        cause=bindparam("why"),
+        attempt=D.attempt - bindparam("refund"),
+        token=null(),
+        lease_until=null(),
+        claimed_from=null(),
+        updated_at=bindparam("now"),
+    )
+)
+SETTLE_ATTEMPT = (
+    update(ATTEMPTS)
+    .where(ATTEMPTS.c.delivery == bindparam("of"), ATTEMPTS.c.token == bindparam("held"))
+    .values(
+        settled_at=bindparam("now"),
+        outcome=bindparam("what"),
+        code=bindparam("why"),
+        reply_status=bindparam("status"),
+        reply=bindparam("answer"),
+    )
+)
+
+# deliveries_leased; a poll goes back to be polled, anything else to be sent
+LOST = select(D.position, D.id, D.claimed_from, D.token, D.attempt).where(
+    text("lease_until IS NOT NULL"), D.lease_until <= bindparam("now")
+)
+RESCUE = (
+    update(DELIVERIES)
+    .where(D.position == bindparam("at"), D.token == bindparam("held"), D.state == State.SENDING.value)
+    .values(
+        state=bindparam("to"), due_at=bindparam("now"), token=null(), lease_until=null(), claimed_from=null(), updated_at=bindparam("now")
+    )
+)
+
+# deliveries' unique id
+DELIVERY = select(D.state, D.message, D.reference, D.cause).where(D.id == bindparam("id"))
+MOVE = (
+    update(DELIVERIES)
+    .where(D.id == bindparam("delivery"), D.state == bindparam("from"))
+    .values(
+        state=bindparam("to"),
+        open=bindparam("still_open"),
+        due_at=bindparam("due"),
+        attempt=bindparam("attempts"),
+        cause=bindparam("why"),
+        updated_at=bindparam("now"),
+    )
+)
+# deliveries_due: what waits for a partner that answers again
+HURRY = (
+    update(DELIVERIES)
+    .where(D.party == bindparam("of"), text("due_at IS NOT NULL"), D.state == State.RETRYING.value)
+    .values(due_at=bindparam("now"), updated_at=bindparam("now"))
+)
+COUNT_OPEN = select(func.count()).select_from(DELIVERIES).where(text("open = 1"))

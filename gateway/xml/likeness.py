@@ -1,0 +1,32 @@
+"""Says whether two envelopes tell the same: what a sender that signs again on retry does not change."""
+
+import copy
+import hashlib
+
+from lxml import etree
+
+from .canonical import canonical, value_prefixes
+from .envelope import content
+from .parse import parse
+
+
+def content_digest(root: etree._Element) -> bytes:
+    """Digest an envelope's Content under exclusive C14N, its Id left out: signing gives it one."""
+    found = content(root)
+    if found is None:
+        return b""
+    bare = copy.deepcopy(found)
+    bare.attrib.pop("Id", None)
+    bare.tail = None
+    return hashlib.sha256(canonical(bare, prefixes=value_prefixes(bare))).digest()
+
+
+def alike(first: bytes, second: bytes) -> bool:
+    """Compare two accepted envelopes by Content and by Subject without its sendDate; signatures do not count."""
+    one, other = parse(first), parse(second)
+    return content_digest(one) == content_digest(other) and _subject(one) == _subject(other)
+
+
+def _subject(root: etree._Element) -> frozenset[tuple[str, str]]:
+    fields = root.iterfind("Header/Subject/*")
+    return frozenset((str(f.tag), (f.text or "").strip()) for f in fields if f.tag != "sendDate")
