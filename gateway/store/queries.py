@@ -1,0 +1,276 @@
+"""What web and command line ask the database: search, timelines, counts; all reading."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, or_, select, true
+
+from gateway.errors import Code, NotValid, Problem
+from gateway.ports import Tx
+
+from .engine import SqliteDatabase
+from .tables import DELIVERIES, DOSSIERS, KEYS, LEDGER, MESSAGES, PAYLOADS
+from .times import from_micros, to_micros
+
+T = TypeVar("T")
+MAX_PAGE = 500  # rows in one answer
+MAX_DIGITS = 18  # what a 64-bit integer surely holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """A page of rows, newest first; `next_cursor` asks for the page after it, None at the end."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRow:
+    """One arrival, accepted or refused; `cause` and `warnings` are text keys and places, without document content."""
+
+    id: str
+    state: str
+    received_at: datetime
+    door: str
+    channel: str
+    sender: str | None
+    receiver: str | None
+    message_id: str | None
+    procedure: str | None
+    type: str | None
+    function: str | None
+    reference: str | None
+    year: str | None
+    previous: str | None
+    sha256: str
+    schema: str | None
+    proof: str | None
+    signers: tuple[Mapping[str, Any], ...]
+    schema_pack: str | None
+    rule_set: str | None
+    procedure_version: str | None
+    code: str | None
+    cause: tuple[Mapping[str, Any], ...]
+    warnings: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRow:
+    """One delivery as it stands."""
+
+    id: str
+    message: str
+    party: str
+    route: str
+    state: str
+    attempt: int
+    due_at: datetime | None
+    reference: str
+    cause: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One event of a timeline."""
+
+    at: datetime
+    kind: str
+    delivery: str | None
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much there is: messages by state, deliveries by party and state, and the due time of the oldest that waits."""
+
+    messages: Mapping[str, int]
+    deliveries: Mapping[tuple[str, str], int]
+    oldest_due: datetime | None
+
+
+_M = MESSAGES.c
+_D = DELIVERIES.c
+_MESSAGE_COLUMNS = tuple(MessageRow.__slots__)
+_DELIVERY_COLUMNS = tuple(DeliveryRow.__slots__)
+_MESSAGES = select(*(_M[name] for name in _MESSAGE_COLUMNS))
+_DELIVERIES = select(_D.position, *(_D[name] for name in _DELIVERY_COLUMNS))
+_MESSAGE = _MESSAGES.where(_M.id == bindparam("id"))
+_DELIVERY = _DELIVERIES.where(_D.id == bindparam("id"))
+
+# Which filter asks which column; all are served by an index or follow one that is.
+_FILTERS: Mapping[str, ColumnElement[bool]] = {
+    "party": or_(_M.sender == bindparam("party"), _M.id.in_(select(_D.message).where(_D.party == bindparam("party")))),
+    "procedure": _M.procedure == bindparam("procedure"),
+    "reference": or_(_M.reference == bindparam("reference"), _M.previous == bindparam("reference")),
+    "key": _M.id.in_(select(KEYS.c.message).where(KEYS.c.value == bindparam("key"))),
+    "state": _M.state == bindparam("state"),
+    "message_id": _M.message_id == bindparam("message_id"),
+    "since": _M.received_at >= bindparam("since"),
+    "until": _M.received_at < bindparam("until"),
+    "at": or_(_M.received_at < bindparam("at"), and_(_M.received_at == bindparam("at"), _M.id < bindparam("last"))),
+}
+_DELIVERY_FILTERS: Mapping[str, ColumnElement[bool]] = {
+    "message": _D.message == bindparam("message"),
+    "party": _D.party == bindparam("party"),
+    "state": _D.state == bindparam("state"),
+    "before": _D.position < bindparam("before"),
+}
+
+_TIMELINE = (
+    select(LEDGER.c.at, LEDGER.c.kind, LEDGER.c.delivery, LEDGER.c.leaf)
+    .where(or_(LEDGER.c.message == bindparam("message"), LEDGER.c.delivery.in_(select(_D.id).where(_D.message == bindparam("message")))))
+    .order_by(LEDGER.c.id)
+)
+_PAYLOAD = select(PAYLOADS.c.content).where(PAYLOADS.c.message == bindparam("message"), PAYLOADS.c.part == bindparam("part"))
+_MESSAGE_COUNTS = select(_M.state, func.count()).group_by(_M.state)
+_DELIVERY_COUNTS = select(_D.party, _D.state, func.count()).group_by(_D.party, _D.state)
+_OLDEST_DUE = select(func.min(_D.due_at))
+_DOSSIER = select(DOSSIERS.c.state).where(DOSSIERS.c.id == bindparam("id"))
+_PING = select(literal(1))
+
+
+class Queries:
+    """Reads of one database; every method may be called from any thread and raises Unavailable where the database is away."""
+
+    def __init__(self, database: SqliteDatabase, unlock: Callable[[str, str, bytes], bytes]) -> None:
+        """Take the database, and what decrypts (owner, part, content)."""
+        self._database = database
+        self._unlock = unlock
+
+    def messages(  # noqa: PLR0913  # one parameter a filter, each by name
+        self,
+        *,
+        party: str | None = None,
+        procedure: str | None = None,
+        reference: str | None = None,
+        key: str | None = None,
+        state: str | None = None,
+        message_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[MessageRow]:
+        """Search arrivals, newest first. Raises NotValid where the cursor is not one that was given out."""
+        asked = {
+            "party": party, "procedure": procedure, "reference": reference, "key": key, "state": state, "message_id": message_id,
+            "since": since and to_micros(since), "until": until and to_micros(until),
+        }  # fmt: skip
+        values = {name: value for name, value in asked.items() if value is not None}
+        if cursor:
+            values |= dict(zip(("at", "last"), _message_cursor(cursor), strict=True))
+        rows, more = self._page(_search(frozenset(values)), values, limit)
+        items = tuple(_message(row) for row in rows)
+        return Page(items=items, next_cursor=f"{to_micros(items[-1].received_at)}.{items[-1].id}" if more else None)
+
+    def message(self, message: str) -> MessageRow | None:
+        """Find an arrival by the gateway's id."""
+        rows = self._rows(_MESSAGE, id=message)
+        return _message(rows[0]) if rows else None
+
+    def timeline(self, message: str) -> tuple[Moment, ...]:
+        """Tell everything that happened to a message and its deliveries, in order."""
+        return tuple(_moment(row) for row in self._rows(_TIMELINE, message=message))
+
+    def deliveries(
+        self, *, message: str | None = None, party: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[DeliveryRow]:
+        """List deliveries, newest first. Raises NotValid where the cursor is not one that was given out."""
+        values: dict[str, object] = {n: v for n, v in {"message": message, "party": party, "state": state}.items() if v is not None}
+        if cursor:
+            values["before"] = _number(cursor)
+        rows, more = self._page(_search_deliveries(frozenset(values)), values, limit)
+        return Page(items=tuple(_delivery(row[1:]) for row in rows), next_cursor=str(rows[-1][0]) if more else None)
+
+    def delivery(self, delivery: str) -> DeliveryRow | None:
+        """Find a delivery."""
+        rows = self._rows(_DELIVERY, id=delivery)
+        return _delivery(rows[0][1:]) if rows else None
+
+    def content(self, message: str, part: str = "document") -> bytes | None:
+        """Give a message's "document", its "body" as received or the "answer"; None where there is none."""
+        rows = self._rows(_PAYLOAD, message=message, part=part)
+        return self._unlock(message, part, rows[0][0]) if rows else None
+
+    def dossier(self, procedure: str, reference: str, year: str) -> str | None:
+        """Say in which state a dossier is; None where it is unknown."""
+        rows = self._rows(_DOSSIER, id=f"{procedure}/{reference}/{year}")
+        return rows[0][0] if rows else None
+
+    def counts(self) -> Counts:
+        """Count messages and deliveries."""
+
+        def work(tx: Tx) -> Counts:
+            oldest = tx.rows(_OLDEST_DUE)[0][0]
+            return Counts(
+                messages=dict(tx.rows(_MESSAGE_COUNTS)),
+                deliveries={(party, state): n for party, state, n in tx.rows(_DELIVERY_COUNTS)},
+                oldest_due=None if oldest is None else from_micros(oldest),
+            )
+
+        return self._database.read(work)
+
+    def ping(self) -> None:
+        """Ask the database whether it is there; raises Unavailable."""
+        self._rows(_PING)
+
+    def _rows(self, statement: Select[Any], **values: object) -> list[tuple[Any, ...]]:
+        return self._database.read(lambda tx: tx.rows(statement, **values))
+
+    def _page(self, statement: Select[Any], values: Mapping[str, object], limit: int) -> tuple[list[tuple[Any, ...]], bool]:
+        """Give at most so many rows, and whether there are more."""
+        most = min(max(limit, 1), MAX_PAGE)
+        rows = self._rows(statement, **values, rows=most + 1)
+        return rows[:most], len(rows) > most
+
+
+@cache
+def _search(names: frozenset[str]) -> Select[Any]:
+    """Build the search with these filters; there are few combinations, and each is compiled once."""
+    conditions = (_FILTERS[name] for name in sorted(names) if name in _FILTERS)
+    return _MESSAGES.where(true(), *conditions).order_by(_M.received_at.desc(), _M.id.desc()).limit(bindparam("rows"))
+
+
+@cache
+def _search_deliveries(names: frozenset[str]) -> Select[Any]:
+    conditions = (_DELIVERY_FILTERS[name] for name in sorted(names))
+    return _DELIVERIES.where(true(), *conditions).order_by(_D.position.desc()).limit(bindparam("rows"))
+
+
+def _message(row: tuple[Any, ...]) -> MessageRow:
+    values = dict(zip(_MESSAGE_COLUMNS, row, strict=True))
+    values["received_at"] = from_micros(values["received_at"])
+    for name in ("signers", "cause", "warnings"):
+        values[name] = tuple(json.loads(values[name] or "[]"))
+    return MessageRow(**values)
+
+
+def _delivery(row: tuple[Any, ...]) -> DeliveryRow:
+    values = dict(zip(_DELIVERY_COLUMNS, row, strict=True))
+    for name in ("due_at", "created_at", "updated_at"):
+        values[name] = None if values[name] is None else from_micros(values[name])
+    return DeliveryRow(**values)
+
+
+def _moment(row: tuple[Any, ...]) -> Moment:
+    at, kind, delivery, leaf = row
+    values = {name: value for name, value in json.loads(leaf).items() if name not in {"at", "kind", "message", "delivery"}}
+    return Moment(at=from_micros(at), kind=kind, delivery=delivery, values=values)
+
+
+def _message_cursor(cursor: str) -> tuple[int, str]:
+    at, _, last = cursor.partition(".")
+    return _number(at), last
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS):
+        raise NotValid(Code.NOT_FOUND, Problem(text="store.cursor"))
+    return int(text)
