@@ -1,0 +1,1 @@
+"""The agriculture ministry (party BNN), through its own gateway's dialect."""

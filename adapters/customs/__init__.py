@@ -1,0 +1,1 @@
+"""Customs (the VNACCS/VCIS side), which needs a ministry's result to clear goods."""

@@ -1,0 +1,1 @@
+"""The national portal (party NSW): where traders submit and read their dossiers."""

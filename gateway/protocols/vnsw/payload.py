@@ -1,0 +1,67 @@
+"""From the text a client put into its payload element to the envelope's bytes in UTF-8.
+
+Clients escape, wrap in CDATA, do both, or write the CDATA markers as plain text (SAAJ's addTextNode); they copy the byte
+order mark and the XML declaration of the file they read. All of that is taken off here; nothing inside the envelope is touched.
+"""
+
+import re
+import sys
+
+from lxml import etree
+
+from gateway.xml.canonical import canonical, value_prefixes
+
+MAX_LAYERS = 3  # CDATA markers as text around escaped text is two; one more costs nothing, an endless peel would
+BYTE_ORDER_MARKS = ("\ufeff", "\u00ef\u00bb\u00bf")  # the mark itself, and its UTF-8 bytes read as Latin-1
+WHITE = " \t\r\n"
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
+
+_CDATA_OPEN, _CDATA_CLOSE = "<![CDATA[", "]]>"
+_ESCAPED = "&lt;"
+_DECLARATION = re.compile(r"<\?xml[ \t\r\n][^<>]{0,200}?\?>")  # says an encoding that a Unicode string no longer has
+_REFERENCE = re.compile(r"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
+_NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
+
+
+def payload_of(element: etree._Element) -> bytes:
+    """Give the envelope a payload element holds, as UTF-8 bytes without an XML declaration; empty where it holds none.
+
+    An envelope given as real child elements is taken in its canonical form. Whether the bytes are XML is not asked here.
+    """
+    if len(element) == 0:
+        return payload_bytes(element.text or "")
+    children = [child for child in element if isinstance(child.tag, str)]
+    text = "".join(element.xpath("text()"))
+    if len(children) == 1 and not text.strip(WHITE):
+        return canonical(children[0], prefixes=value_prefixes(children[0]))
+    return payload_bytes(text)
+
+
+def payload_bytes(text: str) -> bytes:
+    """Take escaping, CDATA markers, byte order mark and XML declaration off, each as often as clients do."""
+    text = _trimmed(text)
+    for _ in range(MAX_LAYERS):
+        if text.startswith(_CDATA_OPEN) and text.endswith(_CDATA_CLOSE):
+            text = _trimmed(text[len(_CDATA_OPEN) : -len(_CDATA_CLOSE)])
+        elif text.startswith(_ESCAPED):
+            text = _trimmed(_REFERENCE.sub(_resolved, text))
+        else:
+            break
+    declared = _DECLARATION.match(text)
+    return text[declared.end() if declared else 0 :].encode()
+
+
+def _trimmed(text: str) -> str:
+    text = text.strip(WHITE)
+    for mark in BYTE_ORDER_MARKS:
+        text = text.removeprefix(mark)
+    return text.strip(WHITE)
+
+
+def _resolved(match: re.Match[str]) -> str:
+    """One reference's character; what is no XML character stays as it is, for the parser to refuse."""
+    name, decimal, hexadecimal = match.groups()
+    if name:
+        return _NAMED[name]
+    number = int(decimal) if decimal else int(hexadecimal, 16)
+    return chr(number) if number <= sys.maxunicode and not NOT_XML.match(chr(number)) else match[0]
