@@ -1,0 +1,166 @@
+"""Judges a proven message by its procedure: known, sent by whom it may, valid, signed as asked. Gives what routing needs."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lxml.etree import _Element
+
+from gateway.errors import Code, NotProven, NotValid, Problem
+from gateway.model import Document, Judged, Party, Route
+from gateway.ports import Proven
+from gateway.xml import envelope
+from gateway.xml.schemas import Schemas
+
+from .paths import PathTree
+from .procedures import BusinessRule, MessageRule, PathLabel
+from .ruleset import RuleSet
+from .weighing import variables, weigh
+
+CONTENT = "/Envelope/Body/Content"
+NO_PROBLEMS: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """What a document's declared paths say: business keys, facts for conditions, and the identity its signature must match."""
+
+    keys: tuple[tuple[str, str], ...]
+    facts: Mapping[str, str]
+    identity: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A valid message's document, the row that judged it, and what follows for dossier and routing.
+
+    The dossier moves to `dossier_state` (None: stays) from one of `dossier_from` (empty: from any); the judge does not know
+    where it stands. `routes` are those whose conditions hold; `warnings` go with the message's own.
+    """
+
+    document: Document
+    rule: MessageRule
+    keys: tuple[tuple[str, str], ...]
+    facts: Mapping[str, str]
+    opens_dossier: bool
+    dossier_from: frozenset[str]
+    dossier_state: str | None
+    routes: tuple[Route, ...]
+    judged: Judged
+    warnings: tuple[Problem, ...]
+
+
+class Judge:
+    """Judges by the schemas it is given and by the rules it is handed with each message."""
+
+    def __init__(self, schemas: Schemas) -> None:
+        """Keep the compiled schemas."""
+        self._schemas = schemas
+
+    def judge(self, proven: Proven, rules: RuleSet, *, at: datetime) -> Judgement:
+        """Judge a message received at a moment; raises NotValid, or NotProven where the person's signature is not as asked.
+
+        Turns proven.root into its signed view. Does not look at the dossier.
+        """
+        subject = proven.header.subject
+        procedure, row = rules.find(subject, at)
+        _check_sender(proven.sender, row)
+        content = _content_of(proven.root)
+        slots = self._schemas.slots(row.schema)
+        self._validate(proven, row.schema, slots)
+        stated = read_stated(row.paths, content)
+        doubts = _check_person(proven, row, stated)
+        values = variables(
+            procedure=procedure.code,
+            message=row.code,
+            sender=proven.sender.code,
+            reference=subject.reference,
+            year=subject.year,
+            facts=stated.facts,
+            keys=stated.keys,
+        )
+        weighed = weigh(row, values)
+        _refuse_broken(weighed.broken)
+        return Judgement(
+            document=Document(
+                type=row.schema,
+                content=proven.payload,
+                sha256=hashlib.sha256(proven.payload).hexdigest(),
+                slots=slots,
+            ),
+            rule=row,
+            keys=stated.keys,
+            facts=stated.facts,
+            opens_dossier=row.opens_dossier,
+            dossier_from=row.dossier_from,
+            dossier_state=row.dossier_to,
+            routes=weighed.routes,
+            judged=Judged(schema_pack=self._schemas.version, rule_set=rules.stamp, procedure=procedure.stamp),
+            warnings=(*doubts, *weighed.warnings),
+        )
+
+    def _validate(self, proven: Proven, schema: str, slots: tuple[str, str]) -> None:
+        """The schema judges the signed view: what is there of signatures is not its business."""
+        envelope.make_signed_view(proven.root, slots)
+        problems = self._schemas.validate(schema, proven.root, size=len(proven.payload))
+        if problems:
+            raise NotValid(Code.SCHEMA, *problems)
+
+
+def read_stated(paths: PathTree[PathLabel], content: _Element) -> Stated:
+    """Read what the declared paths of a row select; of a fact the first value counts, of a key each value once."""
+    keys: dict[tuple[str, str], None] = {}
+    facts: dict[str, str] = {}
+    identity = None
+    for label, value in paths.read(content):
+        if label.use == "key":
+            keys[label.name, value] = None
+        elif label.use == "fact":
+            facts.setdefault(label.name, value)
+        else:
+            identity = identity or value
+    return Stated(keys=tuple(keys), facts=facts, identity=identity)
+
+
+def _check_sender(sender: Party, row: MessageRule) -> None:
+    """A ministry cannot send the portal's messages, nor the portal a ministry's."""
+    if sender.code not in row.senders:
+        values = {"sender": sender.code, "message": row.code, "senders": ", ".join(sorted(row.senders))}
+        raise NotValid(Code.PARTY, Problem(text="routing.sender-wrong", path="/Envelope/Header/From/identity", values=values))
+
+
+def _content_of(root: _Element) -> _Element:
+    content = envelope.content(root)
+    if content is None or envelope.business(content) is None:
+        raise NotValid(Code.CONTENT_EMPTY, Problem(text="routing.content-empty", path=CONTENT))
+    return content
+
+
+def _check_person(proven: Proven, row: MessageRule, stated: Stated) -> tuple[Problem, ...]:
+    """A person signs where the procedure asks for it, and as whom the document names."""
+    person = next((signer for signer in proven.signers if signer.role == "person"), None)
+    if person is None:
+        if row.person_signature == "required":
+            raise NotProven(Code.SIGNATURE, Problem(text="routing.person-missing", path="/Envelope/Body/Signature"))
+        return NO_PROBLEMS
+    if stated.identity is None:
+        return (Problem(text="routing.identity-not-stated", path=CONTENT),) if _asks_identity(row.paths) else NO_PROBLEMS
+    if person.tax_code != stated.identity:
+        values = {"stated": stated.identity, "signed": person.tax_code or "-"}
+        raise NotProven(Code.SIGNATURE, Problem(text="routing.identity-differs", path="/Envelope/Body/Signature", values=values))
+    return NO_PROBLEMS
+
+
+def _asks_identity(paths: PathTree[PathLabel]) -> bool:
+    return any(label.use == "identity" for label in paths.here) or any(map(_asks_identity, paths.below.values()))
+
+
+def _refuse_broken(broken: tuple[BusinessRule, ...]) -> None:
+    if broken:
+        raise NotValid(Code.SCHEMA, *(_problem_of(rule) for rule in broken))
+
+
+def _problem_of(rule: BusinessRule) -> Problem:
+    path = f"{CONTENT}/{rule.path}" if rule.path else CONTENT
+    return Problem(text="routing.rule-broken", path=path, values={"rule": rule.name, "vi": rule.title.vi, "en": rule.title.en})

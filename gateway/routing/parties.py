@@ -1,0 +1,118 @@
+"""Makes parties of their forms, and finds what no single table can show: names used twice, exceptions without an end."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, tzinfo
+
+from gateway.model import Identity, Limits, Party, PartyCode, RetryPolicy, SealProfile
+
+from .forms import GatewayForm, IdentityForm, PartyForm, SendsForm, read_span
+from .sources import Fault, Place, Source
+from .suggest import nearest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One [[party]] and where it stands."""
+
+    form: PartyForm
+    source: Source
+    place: Place
+
+
+def midnight(day: date, zone: tzinfo) -> datetime:
+    """Give the first moment of a day in the gateway's zone; a moment without a zone is read in that zone."""
+    moment = day if isinstance(day, datetime) else datetime.combine(day, time.min)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def make_party(form: PartyForm, *, endpoint: str, zone: tzinfo) -> Party:
+    """Make the party that a sound form describes."""
+    return Party(
+        code=PartyCode(form.code),
+        identity=_identity(form.identity),
+        aliases=frozenset(form.aliases),
+        roles=frozenset(form.roles),
+        adapter=form.adapter or "",
+        dialect=dict(form.dialect),
+        sends=_sends(form.sends, zone),
+        accepts=SealProfile(signature=form.accepts.signature),
+        person_signature=form.person_signature,
+        sends_for=frozenset(PartyCode(code) for code in form.sends_for),
+        endpoint=endpoint,
+        languages=tuple(form.languages),
+        limits=Limits(
+            concurrency=form.limits.concurrency,
+            timeout=read_span(form.limits.timeout).calendar,
+            reply_bytes=form.limits.reply_bytes,
+        ),
+        retry=RetryPolicy(
+            first=read_span(form.retry.first).calendar,
+            factor=form.retry.factor,
+            longest=read_span(form.retry.longest).calendar,
+            jitter=form.retry.jitter,
+            attempts=form.retry.attempts,
+        ),
+    )
+
+
+def make_own(form: GatewayForm) -> Party:
+    """Make the gateway's own party: it has a name and languages, and no adapter reaches it."""
+    return Party(code=PartyCode(form.code), identity=_identity(form.identity), languages=tuple(form.languages))
+
+
+def party_faults(entries: Sequence[Entry], own: str, adapters: Collection[str] | None) -> Iterator[tuple[Source, Fault]]:
+    """Find what is wrong among parties whose forms are sound; adapters None: not known here, not judged."""
+    codes = [own, *(entry.form.code for entry in entries)]
+    taken: dict[str, str] = {own: own}
+    for entry in entries:
+        faults = [*_name_faults(entry, taken), *_exception_faults(entry), *_reference_faults(entry, codes, adapters)]
+        yield from ((entry.source, fault) for fault in faults)
+
+
+def endpoint_faults(endpoints: Mapping[str, str], codes: Collection[str]) -> Iterator[Fault]:
+    """Find endpoints of parties that do not exist."""
+    for code in endpoints:
+        if code not in codes:
+            yield Fault(place=("endpoints", code), text="party-unknown", values={"party": code, "near": nearest(code, codes)})
+
+
+def _name_faults(entry: Entry, taken: dict[str, str]) -> Iterator[Fault]:
+    """A spelling belongs to one party, once; `taken` learns this party's."""
+    for key, spelling in [("code", entry.form.code), *(("aliases", alias) for alias in entry.form.aliases)]:
+        if spelling in taken:
+            yield Fault(place=(*entry.place, key), text="party-name-taken", values={"name": spelling, "party": taken[spelling]})
+        taken.setdefault(spelling, entry.form.code)
+
+
+def _exception_faults(entry: Entry) -> Iterator[Fault]:
+    sends = entry.form.sends
+    if sends.signature == "none" and not (sends.until and sends.bound_to):
+        yield Fault(place=(*entry.place, "sends"), text="exception-open", values={"party": entry.form.code})
+
+
+def _reference_faults(entry: Entry, codes: Collection[str], adapters: Collection[str] | None) -> Iterator[Fault]:
+    form = entry.form
+    for number, code in enumerate(form.sends_for):
+        if code not in codes:
+            values = {"party": code, "near": nearest(code, codes)}
+            yield Fault(place=(*entry.place, "sends_for", number), text="party-unknown", values=values)
+    if form.adapter is not None and adapters is not None and form.adapter not in adapters:
+        values = {"adapter": form.adapter, "near": nearest(form.adapter, adapters), "known": ", ".join(sorted(adapters))}
+        yield Fault(place=(*entry.place, "adapter"), text="adapter-unknown", values=values)
+
+
+def _identity(form: IdentityForm) -> Identity:
+    return Identity(
+        name=form.name,
+        identity=form.identity,
+        country=form.country,
+        ministry=form.ministry,
+        organization=form.organization,
+        unit=form.unit,
+    )
+
+
+def _sends(form: SendsForm, zone: tzinfo) -> SealProfile:
+    until = midnight(form.until, zone) if form.until else None
+    return SealProfile(signature=form.signature, until=until, bound_to=tuple(form.bound_to))

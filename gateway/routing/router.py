@@ -1,0 +1,107 @@
+"""Chooses where a judged message goes, and tells why: rules are data, one route a party, never back to the sender."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from lxml.etree import _Element
+
+from gateway.errors import Code, NotValid, Problem
+from gateway.model import Envelope, Header, Party, PartyCode, Route
+from gateway.xml import envelope as envelopes
+
+from .judge import Judgement, Stated, read_stated
+from .procedures import MessageRule, Procedure
+from .ruleset import RuleSet, route_named
+from .weighing import destinations, variables, weigh
+
+__all__ = ["Considered", "Explanation", "explain", "route", "route_named"]
+
+Verdict = Literal["chosen", "condition-false", "condition-unknown", "back-to-sender", "party-served"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Considered:
+    """One route of the message's row and what became of it; `condition` as written, empty where it has none."""
+
+    name: str
+    to: PartyCode
+    condition: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Which rules a document meets, what it states, which routes match and why; signatures and schema are not judged."""
+
+    header: Header
+    sender: Party | None
+    procedure: Procedure
+    row: MessageRule
+    stated: Stated
+    considered: tuple[Considered, ...]
+    broken: tuple[str, ...]
+    warnings: tuple[Problem, ...]
+
+
+def route(envelope: Envelope, judgement: Judgement, rules: RuleSet) -> tuple[Route, ...]:
+    """Choose the destinations of a message; raises NotValid where there is none.
+
+    `judgement` was made under the same `rules`, so that its routes are theirs.
+    """
+    chosen = destinations(judgement.routes, envelope.sender)
+    if not chosen:
+        values = {"procedure": envelope.header.subject.document_type, "message": judgement.rule.code, "rules": rules.version}
+        raise NotValid(Code.NO_ROUTE, Problem(text="routing.no-route", values=values))
+    return chosen
+
+
+def explain(root: _Element, rules: RuleSet, *, at: datetime) -> Explanation:
+    """Tell how an envelope would be routed if it came in at a moment; raises NotReadable or NotValid as intake would."""
+    header = envelopes.read_header(root, zone=rules.zone)
+    procedure, row = rules.find(header.subject, at)
+    content = envelopes.content(root)
+    if content is None:
+        raise NotValid(Code.CONTENT_EMPTY, Problem(text="routing.content-empty", path="/Envelope/Body/Content"))
+    sender = rules.party(header.sender.identity) or rules.party(header.sender.name)
+    stated = read_stated(row.paths, content)
+    values = variables(
+        procedure=procedure.code,
+        message=row.code,
+        sender=sender.code if sender else PartyCode(header.sender.identity),
+        reference=header.subject.reference,
+        year=header.subject.year,
+        facts=stated.facts,
+        keys=stated.keys,
+    )
+    weighed = weigh(row, values)
+    chosen = destinations(weighed.routes, sender.code if sender else PartyCode(""))
+    unknown = {warning.values["name"] for warning in weighed.warnings}
+    return Explanation(
+        header=header,
+        sender=sender,
+        procedure=procedure,
+        row=row,
+        stated=stated,
+        considered=tuple(
+            Considered(
+                name=rule.route.name,
+                to=rule.route.party.code,
+                condition=rule.when.text if rule.when else "",
+                verdict=_verdict(rule.route, chosen, weighed.routes, unknown),
+            )
+            for rule in row.routes
+        ),
+        broken=tuple(rule.name for rule in weighed.broken),
+        warnings=weighed.warnings,
+    )
+
+
+def _verdict(route: Route, chosen: tuple[Route, ...], held: tuple[Route, ...], unknown: set[str]) -> Verdict:
+    if route in chosen:
+        return "chosen"
+    if route.name in unknown:
+        return "condition-unknown"
+    if route not in held:
+        return "condition-false"
+    return "party-served" if any(other.party.code == route.party.code for other in chosen) else "back-to-sender"
