@@ -1,0 +1,129 @@
+"""A development PKI: authorities, party keys and a declarant, for a first run and for tests; never for production."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+PARTIES = ("NSW", "BNN", "HQ")
+TAX_CODE = "0101234567"  # the development declarant's
+_LIFETIME = timedelta(days=3650)
+_EARLIER = timedelta(days=1)  # clocks differ
+_MODE = 0o600  # certificates too: one rule for the whole folder
+
+_Key = ec.EllipticCurvePrivateKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Issued:
+    """A key with its certificate."""
+
+    key: _Key
+    certificate: x509.Certificate
+
+
+def generate(folder: Path, *, now: datetime, parties: Sequence[str] = PARTIES) -> None:
+    """Write what is missing of a development PKI under a folder; a file that is there is kept.
+
+    gateway.{key,cert}.pem; keys/<CODE>.key.pem, parties/<CODE>.pem; anchors/person/development.pem, person/declarant.{key,cert}.pem.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (folder / "gateway.cert.pem").exists():
+        _write(_self_signed("NSW Gateway (development)", now), folder / "gateway.key.pem", folder / "gateway.cert.pem")
+    for code in parties:
+        if not (folder / "parties" / f"{code}.pem").exists():
+            _write(_self_signed(f"{code} (development)", now), folder / "keys" / f"{code}.key.pem", folder / "parties" / f"{code}.pem")
+    if not (folder / "anchors" / "person" / "development.pem").exists():
+        _person(folder, now)
+
+
+def _person(folder: Path, now: datetime) -> None:
+    """Write an authority for persons and one declarant with a tax code; the authority's key is not kept."""
+    authority = _authority(_name("Development Person CA"), now)
+    subject = _name("Nguyễn Văn An", (NameOID.USER_ID, f"MST:{TAX_CODE}"), (NameOID.ORGANIZATION_NAME, "Công ty Nông sản Thử Nghiệm"))
+    declarant = _issue(subject, authority, now)
+    _write(declarant, folder / "person" / "declarant.key.pem", folder / "person" / "declarant.cert.pem")
+    _put(folder / "anchors" / "person" / "development.pem", _pem(authority.certificate))
+
+
+def _authority(subject: x509.Name, now: datetime) -> _Issued:
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = (
+        _builder(subject, subject, key, now)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs=False, issues=True), critical=True)
+    )
+    return _Issued(key=key, certificate=builder.sign(key, hashes.SHA256()))
+
+
+def _issue(subject: x509.Name, authority: _Issued, now: datetime) -> _Issued:
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    builder = (
+        _builder(subject, authority.certificate.subject, key, now)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=True, issues=False), critical=True)
+        .add_extension(issuer_key, critical=False)
+    )
+    return _Issued(key=key, certificate=builder.sign(authority.key, hashes.SHA256()))
+
+
+def _self_signed(name: str, now: datetime) -> _Issued:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _name(name)
+    builder = (
+        _builder(subject, subject, key, now)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=True, issues=False), critical=True)
+    )
+    return _Issued(key=key, certificate=builder.sign(key, hashes.SHA256()))
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: _Key, now: datetime) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _EARLIER)
+        .not_valid_after(now + _LIFETIME)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, signs: bool, issues: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=signs, content_commitment=signs, key_cert_sign=issues, crl_sign=issues, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+
+
+def _name(common: str, *more: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
+    fixed = ((NameOID.COUNTRY_NAME, "VN"), *more, (NameOID.COMMON_NAME, common))
+    return x509.Name([x509.NameAttribute(kind, value) for kind, value in fixed])
+
+
+def _write(issued: _Issued, key_file: Path, certificate_file: Path) -> None:
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    _put(key_file, issued.key.private_bytes(encoding, form, serialization.NoEncryption()))
+    _put(certificate_file, _pem(issued.certificate))
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file at once and whole: its name appears when its content is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb") as file:
+        file.write(content)
+    part.replace(path)

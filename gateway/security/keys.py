@@ -1,0 +1,116 @@
+"""Private keys: read once from their files, used for signing, never shown. Nothing outside this file touches one."""
+
+from pathlib import Path
+from typing import NoReturn
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+from gateway.errors import Code, Problem, Unavailable
+
+from . import certificates
+from .certificates import Certificate, PublicKey
+from .policy import ECDSA_SHA256, ECDSA_SHA384, GATEWAY, RSA_SHA256, Method
+
+HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+_PADDING = padding.PKCS1v15()
+_ECDSA = {name: ec.ECDSA(algorithm) for name, algorithm in HASHES.items()}
+_METHODS = {"secp256r1": ECDSA_SHA256, "secp384r1": ECDSA_SHA384}
+
+
+class SigningKey:
+    """A private key with its certificates, leaf first. Its repr names the certificate; it cannot be pickled or copied."""
+
+    __slots__ = ("_key", "certificates", "method")
+
+    def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, chain: tuple[Certificate, ...]) -> None:
+        """Keep a key that belongs to the first certificate; raises ValueError for a kind or curve that may not sign, or another's key."""
+        self._key = key
+        self.certificates = chain
+        self.method: Method = _method_for(key)
+        if not verify_value(chain[0].public_key, self.method, self.sign(b"probe"), b"probe"):
+            raise ValueError("the key does not belong to the certificate")
+
+    @property
+    def algorithm(self) -> str:
+        """The signature algorithm's URI."""
+        return self.method.uri
+
+    def sign(self, data: bytes) -> bytes:
+        """Give the signature value as XML-DSig writes it: for ECDSA r and s side by side."""
+        if isinstance(self._key, rsa.RSAPrivateKey):
+            return self._key.sign(data, _PADDING, HASHES[self.method.hash])
+        r, s = decode_dss_signature(self._key.sign(data, _ECDSA[self.method.hash]))
+        size = (self._key.key_size + 7) // 8
+        return r.to_bytes(size) + s.to_bytes(size)
+
+    def __repr__(self) -> str:
+        return f"SigningKey(subject={self.certificates[0].subject!r}, sha256={self.certificates[0].sha256})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signing key does not leave its process")
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("a signing key is not copied")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        raise TypeError("a signing key is not copied")
+
+
+def load_key(key_pem: Path, cert_pem: Path) -> SigningKey:
+    """Read a key and its certificates; raises Unavailable where a file is missing, damaged, encrypted, or they do not belong together."""
+    try:
+        chain = certificates.read_pem(cert_pem.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _unusable("certificate-file", cert_pem, error) from error
+    try:
+        # The checks of an RSA key cost 40 ms; the probe in SigningKey proves what matters, that key and certificate belong together.
+        key = serialization.load_pem_private_key(key_pem.read_bytes(), None, unsafe_skip_rsa_key_validation=True)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _unusable("key-file", key_pem, error) from error
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise _unusable("key-kind", key_pem)
+    try:
+        return SigningKey(key, chain)
+    except ValueError as error:
+        raise _unusable("key-mismatch", key_pem, error) from error
+
+
+def verify_value(key: PublicKey | None, method: Method, value: bytes, data: bytes) -> bool:
+    """Say whether a signature value is right for the data under a public key; False, too, for a key that does not fit the method."""
+    try:
+        if method.family == "rsa" and isinstance(key, rsa.RSAPublicKey):
+            key.verify(value, data, _PADDING, HASHES[method.hash])
+            return True
+        if method.family == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey):
+            half = len(value) // 2
+            der = encode_dss_signature(int.from_bytes(value[:half]), int.from_bytes(value[half:]))
+            key.verify(der, data, _ECDSA[method.hash])
+            return True
+    except (InvalidSignature, ValueError):
+        return False
+    return False
+
+
+def value_length(key: PublicKey) -> int:
+    """Give the exact length of a signature value under a key."""
+    size = (key.key_size + 7) // 8
+    return size if isinstance(key, rsa.RSAPublicKey) else 2 * size
+
+
+def _method_for(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Method:
+    if isinstance(key, rsa.RSAPrivateKey):
+        if key.key_size < GATEWAY.min_rsa_bits:
+            raise ValueError("too short a key")
+        return RSA_SHA256
+    if key.curve.name not in _METHODS:
+        raise ValueError("a curve that may not sign")
+    return _METHODS[key.curve.name]
+
+
+def _unusable(name: str, path: Path, error: Exception | None = None) -> Unavailable:
+    """Name the file and the kind of fault; never a library's wording, which may quote the file."""
+    fault = type(error).__name__ if error else "-"
+    return Unavailable(Code.UNAVAILABLE, Problem(text=f"signature.{name}", path=str(path), values={"fault": fault}))

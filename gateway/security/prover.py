@@ -1,0 +1,161 @@
+"""Proves who sent an envelope: Opened -> Proven, by signatures, by the channel, or by both. After it only what was proved is used.
+
+How "see what is signed" is kept: the tree whose canonical bytes were digested is the tree that Proven carries, whole and alone. The
+system's signature covers all of it but itself, and is taken out of it; comments, which no signature sees, the parser leaves out.
+Where only a person signed, Content is covered by the signature and the rest by the channel, and a warning says so.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from lxml.etree import _Element
+
+from gateway.errors import Code, NotProven, Problem
+from gateway.model import Channel, Identity, Party
+from gateway.ports import Clock, Directory, Opened, Proven
+from gateway.xml.envelope import read_header
+from gateway.xml.parse import parse
+
+from . import verifier
+from .certificates import Certificate
+from .policy import SYSTEM
+from .trust import Trust
+from .verifier import Found, Verified
+
+_FROM = "/Envelope/Header/From"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One message before the prover: who it says it is from, how it came, and when."""
+
+    sender: Party
+    channel: Channel
+    directory: Directory
+    at: datetime
+
+
+class Prover:
+    """Decides whether an envelope comes from the party it names."""
+
+    def __init__(self, trust: Trust, clock: Clock, zone: tzinfo) -> None:
+        """Trust these certificates; `zone` reads times that name none."""
+        self._trust = trust
+        self._clock = clock
+        self._zone = zone
+
+    def prove(self, opened: Opened, channel: Channel, directory: Directory) -> Proven:
+        """Prove an opened envelope; raises NotReadable, NotValid for a header that cannot be read, NotProven (docs/protocol/SIG.md)."""
+        root = parse(opened.payload)
+        header = read_header(root, zone=self._zone)
+        case = _Case(sender=_sender(header.sender, directory), channel=channel, directory=directory, at=self._clock())
+        _check_channel_party(case)
+        found = verifier.find(root)
+        _check_profile(case, found)
+        system = self._system(case, found)
+        person = self._person(case, found)
+        if found.system is not None:
+            _take_out(found.system)
+        return Proven(
+            payload=opened.payload, root=root, header=header, sender=case.sender,
+            signers=tuple(v.signer for v in (person, system) if v), proof="signature" if system else channel.kind,
+            warnings=_warnings(system, person),
+        )  # fmt: skip
+
+    def _system(self, case: _Case, found: Found) -> Verified | None:
+        if found.system is None:
+            return None
+        return verifier.verify_system(found, at=case.at, registered=lambda leaf: self._may_sign(leaf, case))
+
+    def _may_sign(self, leaf: Certificate, case: _Case) -> bool:
+        """Say whether a certificate belongs to the sender or to a party that may send for it; raises NotProven where it is another's."""
+        owners = self._trust.owners(leaf)
+        # (23) the signing party is the sender, or may send for it
+        if owners and not any(_may_send(owner, case) for owner in owners):
+            values = {"check": "23", "signer": ", ".join(sorted(owners)), "sender": case.sender.code}
+            raise NotProven(Code.PARTY, Problem(text="signature.signer-not-sender", path=SYSTEM.path, values=values))
+        return bool(owners)
+
+    def _person(self, case: _Case, found: Found) -> Verified | None:
+        if found.person is None:
+            return None
+        return verifier.verify_person(found, at=case.at, anchors=self._trust.anchors("person"))
+
+
+def _sender(identity: Identity, directory: Directory) -> Party:
+    # (20) the sender is a party we know, by its code or an alias
+    spellings = (identity.identity, identity.name, identity.unit, identity.organization, identity.ministry)
+    known = (directory.party(s) for s in spellings if s)
+    party = next((p for p in known if p is not None), None)
+    if party is None:
+        values = {"check": "20", "found": identity.identity or identity.name or "-"}
+        raise NotProven(Code.PARTY, Problem(text="signature.sender-unknown", path=_FROM, values=values))
+    return party
+
+
+def _check_channel_party(case: _Case) -> None:
+    # (21) a channel that belongs to a party carries only what that party may send
+    owner = case.channel.party
+    if owner is not None and not _may_send(owner, case):
+        values = {"check": "21", "channel": owner, "sender": case.sender.code}
+        raise NotProven(Code.PARTY, Problem(text="signature.channel-not-sender", path=_FROM, values=values))
+
+
+def _may_send(party: str, case: _Case) -> bool:
+    if party == case.sender.code:
+        return True
+    other = case.directory.party(party)
+    return other is not None and case.sender.code in other.sends_for
+
+
+def _check_profile(case: _Case, found: Found) -> None:
+    # (22) the system's signature is there, or an exception that has not ended allows its absence on this very channel
+    profile = case.sender.sends
+    if profile.signature != "none":
+        if found.system is None:
+            raise _profile_refusal(Code.SIGNATURE, "system-missing", case)
+        return
+    ended = profile.until is not None and case.at >= profile.until
+    if ended and found.system is None:
+        raise _profile_refusal(Code.SIGNATURE, "exception-ended", case)
+    if not ended and not _bound(case.channel, profile.bound_to):
+        raise _profile_refusal(Code.PARTY, "channel-not-bound", case)
+
+
+def _profile_refusal(code: Code, name: str, case: _Case) -> NotProven:
+    until = case.sender.sends.until
+    values = {"check": "22", "sender": case.sender.code, "until": until.isoformat() if until else "-", "channel": case.channel.kind}
+    return NotProven(code, Problem(text=f"signature.{name}", path=SYSTEM.path, values=values))
+
+
+def _bound(channel: Channel, bound_to: Iterable[str]) -> bool:
+    """Say whether a channel is one of those that an exception names: "network:127.0.0.0/8", "certificate:<sha256>", "key:<name>"."""
+    for binding in bound_to:
+        kind, _, name = binding.partition(":")
+        if kind == channel.kind and (name == channel.name or (kind == "network" and _inside(channel.name, name))):
+            return True
+    return False
+
+
+def _inside(address: str, network: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+        mapped = getattr(found, "ipv4_mapped", None)  # ::ffff:127.0.0.1, as a socket that takes both families says it
+        return (mapped or found) in ipaddress.ip_network(network)
+    except ValueError:
+        return False
+
+
+def _take_out(signature: _Element) -> None:
+    slot = signature.getparent()
+    if slot is not None:
+        slot.remove(signature)  # its tail is white space in a slot that held nothing else (SIG-2)
+
+
+def _warnings(system: Verified | None, person: Verified | None) -> tuple[Problem, ...]:
+    """Say what no signature covers."""
+    if system is not None:
+        return ()
+    return (Problem(text="signature.header-by-channel" if person else "signature.by-channel", path="/Envelope/Header"),)

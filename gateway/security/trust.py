@@ -1,0 +1,109 @@
+"""The certificate registry on files: who may sign for whom. Changed files are noticed within a second."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from gateway.errors import Code, Problem, Unavailable
+from gateway.model import PartyCode
+
+from . import certificates
+from .certificates import Certificate
+from .keys import SigningKey, load_key
+from .path import Anchors
+
+FRESH = 1.0  # seconds between two looks at the folders
+
+_Stamp = tuple[int, int, int]  # what changes when a file does: modification time, size, inode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """What the folders held at one moment; one consistent set for the whole of one message."""
+
+    parties: Mapping[PartyCode, tuple[Certificate, ...]]
+    owners: Mapping[Certificate, frozenset[PartyCode]]
+    anchors: Mapping[str, Anchors]
+    problems: tuple[Problem, ...]
+
+
+class Trust:
+    """Reads `parties/<CODE>.pem`, `anchors/<purpose>/*.pem` and the gateway's own `gateway.{key,cert}.pem` under one folder."""
+
+    def __init__(self, folder: Path, *, elapsed: Callable[[], float] = time.monotonic) -> None:
+        """Name the folder; it is read at the first question."""
+        self._folder = folder
+        self._elapsed = elapsed
+        self._files: Mapping[Path, tuple[_Stamp, tuple[Certificate, ...]]] = {}
+        self._registry: Registry | None = None
+        self._looked = 0.0
+
+    @property
+    def registry(self) -> Registry:
+        """What is registered now; a file that cannot be read keeps what it last held, and is named among the problems."""
+        now = self._elapsed()
+        if self._registry is None or now - self._looked >= FRESH:
+            self._looked = now
+            self._refresh()
+        if self._registry is None:
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="signature.registry", path=str(self._folder)))
+        return self._registry
+
+    def certificates(self, party: PartyCode) -> tuple[Certificate, ...]:
+        """Give a party's registered certificates; more than one where a renewal is under way."""
+        return self.registry.parties.get(party, ())
+
+    def owners(self, certificate: Certificate) -> frozenset[PartyCode]:
+        """Give the parties for which exactly this certificate is registered."""
+        return self.registry.owners.get(certificate, frozenset())
+
+    def anchors(self, purpose: str) -> Anchors:
+        """Give the anchors of a purpose, such as "person"."""
+        return self.registry.anchors.get(purpose, Anchors(certificates=()))
+
+    def own_key(self) -> SigningKey:
+        """Load the gateway's own key; raises Unavailable."""
+        return load_key(self._folder / "gateway.key.pem", self._folder / "gateway.cert.pem")
+
+    def _refresh(self) -> None:
+        """Read what changed and put a new registry in the old one's place."""
+        files = {}
+        problems = []
+        for path in sorted([*self._folder.glob("parties/*.pem"), *self._folder.glob("anchors/*/*.pem")]):
+            before = self._files.get(path)
+            try:
+                files[path] = _read(path, before)
+            except (OSError, ValueError):
+                problems.append(Problem(text="signature.certificate-file", path=str(path)))
+                if before:
+                    files[path] = before
+        if self._registry is None or files != self._files or tuple(problems) != self._registry.problems:
+            self._registry = _registry({p: certs for p, (_, certs) in files.items()}, tuple(problems))
+            self._files = files
+
+
+def _read(path: Path, before: tuple[_Stamp, tuple[Certificate, ...]] | None) -> tuple[_Stamp, tuple[Certificate, ...]]:
+    status = path.stat()
+    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return before if before and before[0] == stamp else (stamp, certificates.read_pem(path.read_bytes()))
+
+
+def _registry(files: Mapping[Path, tuple[Certificate, ...]], problems: tuple[Problem, ...]) -> Registry:
+    parties: dict[PartyCode, tuple[Certificate, ...]] = {}
+    owners: dict[Certificate, frozenset[PartyCode]] = {}
+    anchors: dict[str, tuple[Certificate, ...]] = {}
+    for path, found in files.items():
+        if path.parent.name == "parties":
+            code = PartyCode(path.stem)
+            parties[code] = found
+            owners.update({c: owners.get(c, frozenset()) | {code} for c in found})
+        else:
+            anchors[path.parent.name] = anchors.get(path.parent.name, ()) + found
+    return Registry(
+        parties=MappingProxyType(parties),
+        owners=MappingProxyType(owners),
+        anchors=MappingProxyType({purpose: Anchors(certificates=found) for purpose, found in anchors.items()}),
+        problems=problems,
+    )

@@ -1,0 +1,201 @@
+"""The verifier of the gateway's own profile: finds an envelope's signatures and proves them, check by check (docs/protocol/SIG.md)."""
+
+import hmac
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+
+from lxml import etree
+from lxml.etree import _Element
+
+from gateway.model import Signer
+from gateway.xml.canonical import canonical, digest, value_prefixes
+from gateway.xml.envelope import is_absent
+
+from .certificates import Certificate
+from .keys import verify_value
+from .path import Anchors
+from .policy import PERSON, SYSTEM, Place
+from .shape import SIGNATURE, Shape, is_ncname, read, refusal
+
+_ID = "Id"
+_WHITE = " \t\r\n"
+_IDS = etree.XPath("//@*[name() = 'Id' or name() = 'ID' or name() = 'id' or name() = 'xml:id']")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An envelope whose signatures, if any, stand where they may; nothing is verified yet."""
+
+    root: _Element
+    content: _Element | None
+    person: _Element | None
+    system: _Element | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A signature for which every check passed: who signed, and the XPath of what it covers."""
+
+    role: Literal["person", "system"]
+    certificate: Certificate
+    subject: str
+    tax_code: str | None
+    covers: tuple[str, ...]
+
+    @property
+    def signer(self) -> Signer:
+        """What is recorded with the message."""
+        return Signer(
+            role=self.role, subject=self.subject, tax_code=self.tax_code, certificate_sha256=self.certificate.sha256, covers=self.covers
+        )
+
+
+def find(root: _Element) -> Found:
+    """Find the signatures of an envelope; raises NotProven where one stands anywhere else or the document could be read in two ways.
+
+    An envelope without any is not judged here, whatever it looks like.
+    """
+    slots = [*root.findall("Body/Signature"), *root.findall("SystemSignature")]
+    if next(root.iter(SIGNATURE), None) is None and all(is_absent(s) for s in slots):
+        return Found(root=root, content=None, person=None, system=None)
+    body = _one(root, "Body")
+    content = _one(body, "Content")
+    found = Found(root=root, content=content, person=_slot(body, "Signature", PERSON), system=_slot(root, "SystemSignature", SYSTEM))
+    _check_places(found)
+    _check_ids(root)
+    return found
+
+
+def verify_system(found: Found, *, at: datetime, registered: Callable[[Certificate], bool]) -> Verified:
+    """Prove the system's signature over the whole envelope; raises NotProven. `registered` says whose certificate may sign."""
+    signature = _present(found.system, SYSTEM)
+    shape = read(signature, SYSTEM, uri="")
+    leaf = shape.certificates[0]
+    _check_validity(leaf, at, signature)
+    # (18) the certificate is, byte for byte, one that is registered for the sending party
+    if not registered(leaf):
+        raise refusal(18, "not-registered", signature, subject=leaf.subject, sha256=leaf.sha256)
+    signed = _without(signature, found.root, shape)
+    _check_value_prefixes(found.root, signed, shape)
+    _check_signed_info(shape, signature)
+    _check_digest(signed, shape, signature)
+    return Verified(role="system", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(SYSTEM.covers,))
+
+
+def verify_person(found: Found, *, at: datetime, anchors: Anchors) -> Verified:
+    """Prove the person's signature over Content; raises NotProven. The certificate must lead to one of the anchors."""
+    signature, content = _present(found.person, PERSON), _present(found.content, PERSON)
+    shape = read(signature, PERSON, uri=f"#{_content_id(content)}")
+    leaf, *issuers = shape.certificates
+    _check_validity(leaf, at, signature)
+    anchors.path(leaf, tuple(issuers), at=at, place=signature)  # (18), (19)
+    signed = canonical(content, prefixes=shape.prefixes)
+    _check_value_prefixes(content, signed, shape)
+    _check_signed_info(shape, signature)
+    _check_digest(signed, shape, signature)
+    return Verified(role="person", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(PERSON.covers,))
+
+
+# --- the document ------------------------------------------------------------------------------------------------
+
+
+def _one(parent: _Element, tag: str) -> _Element:
+    # (1) one Body and one Content, so that what is signed and what is used cannot differ
+    found = parent.findall(tag)
+    if len(found) != 1:
+        raise refusal(1, "doubled", parent, element=tag, found=str(len(found)))
+    return found[0]
+
+
+def _slot(parent: _Element, tag: str, place: Place) -> _Element | None:
+    """Give the signature in a slot, None where the slot is absent or empty."""
+    # (2) a slot holds nothing, or one ds:Signature and nothing else
+    slots = parent.findall(tag)
+    if len(slots) > 1:
+        raise refusal(1, "doubled", parent, element=tag, found=str(len(slots)))
+    if not slots:
+        return None
+    slot = slots[0]
+    text = (slot.text or "") + "".join([c.tail or "" for c in slot])
+    if text.strip(_WHITE) or slot.attrib:
+        raise refusal(2, "slot-text", slot, path=place.path)
+    if len(slot) == 0:
+        return None
+    if len(slot) > 1 or slot[0].tag != SIGNATURE:
+        raise refusal(2, "slot-content", slot, path=place.path, found=str(len(slot)))
+    return slot[0]
+
+
+def _check_places(found: Found) -> None:
+    # (1) no signature anywhere else in the document
+    for signature in found.root.iter(SIGNATURE):
+        if signature is not found.person and signature is not found.system:
+            raise refusal(1, "place", signature)
+
+
+def _check_ids(root: _Element) -> None:
+    # (3) every identifier is unique over Id, ID, id and xml:id
+    ids = cast("list[str]", _IDS(root))
+    if len(set(ids)) != len(ids):
+        twice = next(name for name, count in Counter(ids).items() if count > 1)
+        raise refusal(3, "id-doubled", root, id=twice)
+
+
+def _content_id(content: _Element) -> str:
+    # (8) what the person signs has an Id that is a name
+    found = content.get(_ID) or ""
+    if not is_ncname(found):
+        raise refusal(8, "content-id", content, found=found)
+    return found
+
+
+def _present(element: _Element | None, place: Place) -> _Element:
+    if element is None:
+        raise refusal(2, "missing", path=place.path)
+    return element
+
+
+# --- one signature -----------------------------------------------------------------------------------------------
+
+
+def _check_value_prefixes(element: _Element, written: bytes, shape: Shape) -> None:
+    # (14) prefixes that stand only in values are bound by the signature too
+    loose = [p for p in value_prefixes(element, written=written) if p not in shape.prefixes]
+    if loose:
+        raise refusal(14, "value-prefixes", element, found=", ".join(loose))
+
+
+def _check_signed_info(shape: Shape, at: _Element) -> None:
+    # (15) the signature value is right for SignedInfo under the certificate's key
+    if not verify_value(shape.key, shape.method, shape.value, canonical(shape.signed_info)):
+        raise refusal(15, "signed-info", at, subject=shape.certificates[0].subject)
+
+
+def _check_digest(signed: bytes, shape: Shape, at: _Element) -> None:
+    # (16) the digest is that of the document's canonical bytes
+    if not hmac.compare_digest(digest(signed, shape.digest), shape.digest_value):
+        raise refusal(16, "digest", at)
+
+
+def _check_validity(leaf: Certificate, at: datetime, place: _Element) -> None:
+    # (17) the certificate is within its validity at the judged time
+    if not leaf.valid_at(at):
+        values = {"subject": leaf.subject, "from": leaf.not_before.isoformat(), "to": leaf.not_after.isoformat(), "at": at.isoformat()}
+        raise refusal(17, "not-valid-now", place, **values)
+
+
+def _without(signature: _Element, root: _Element, shape: Shape) -> bytes:
+    """Give the canonical bytes of the document without its signature (the enveloped transform), leaving the tree as it was."""
+    slot = cast("_Element", signature.getparent())  # SIG-1 saw it there
+    text, tail = slot.text, signature.tail
+    slot.remove(signature)
+    try:
+        slot.text = (text or "") + (tail or "")
+        return canonical(root, prefixes=shape.prefixes)
+    finally:
+        slot.text = text
+        signature.tail = tail
+        slot.append(signature)
