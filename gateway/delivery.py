@@ -5,7 +5,7 @@
 8  seal         Request -> Request                 signs
 9  note         evidence of what is about to leave
 10 send         Request -> Reply                   libcurl
-11 prove reply  Reply -> Reply                     where the partner's profile says that it signs
+11 prove reply  a signed reply is verified; an unsigned one is proved by the channel
 12 decode       Reply -> Outcome                   the adapter; pure
 13 next_step    State x Outcome -> Step            pure
 14 settle       guarded UPDATE, attempt and ledger entry in one commit
@@ -19,13 +19,12 @@ from time import perf_counter
 from .errors import GatewayError, StaleClaim
 from .lifecycle import Deferred, Failed, Outcome, State, next_step
 from .model import PartyCode, Reply, Request, RetryPolicy, Route
-from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, Transport, Watch
+from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, SignsReplies, Transport, Watch
 from .routing.router import route_named
 from .routing.rules import RuleSet
+from .security.prover import Prover
 
 PROBE_PAUSE = timedelta(seconds=1)  # a failed probe costs no attempt and soon waits again in the queue
-
-ProveReply = Callable[[Reply, Route], Reply]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ class Delivery:
     rules: Callable[[], RuleSet]
     sealer: Sealer
     transport: Transport
-    prove_reply: ProveReply
+    prover: Prover
     clock: Clock
     watch: Watch
 
@@ -61,7 +60,8 @@ class Delivery:
             request = self.sealer.seal(self._request(claim, adapter, route))  # 7, 8
             self.outbox.note(claim, request)  # 9
             reply = self.transport.send(request, timeout=route.timeout)  # 10
-            return adapter.decode(self.prove_reply(reply, route)), reply  # 11, 12
+            self._prove(reply, adapter, route)  # 11
+            return adapter.decode(reply), reply  # 12
         except StaleClaim:
             raise
         except GatewayError as error:
@@ -74,6 +74,11 @@ class Delivery:
         if claim.state is State.AWAITING_REPLY and isinstance(adapter, Pollable):
             return adapter.poll(claim.reference, route)
         return adapter.encode(self.outbox.load(claim), route)
+
+    def _prove(self, reply: Reply, adapter: Adapter, route: Route) -> None:
+        """Prove a reply that is signed; one that is not is proved by the channel, unless the profile says that the agency signs."""
+        signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
+        self.prover.prove_reply(signed, route.party, demanded=adapter.profile.replies_signed)
 
     def _policy(self, party: PartyCode) -> RetryPolicy:
         found = self.rules().party(party)

@@ -13,7 +13,7 @@ from time import perf_counter
 
 from .errors import GatewayError, Unavailable
 from .model import Arrival, DeliveryId, Envelope, MessageId, Receipt, Refusal, Reply, Route, uuid7
-from .ports import Clock, Entropy, Entry, Inbound, Opened, Outbox, Proven, Watch
+from .ports import Clock, DossierMove, Entropy, Entry, Inbound, Opened, Outbox, Proven, Watch
 from .routing.judge import Judge, Judgement
 from .routing.router import route
 from .routing.rules import RuleSet
@@ -45,20 +45,20 @@ class Intake:
             if first is not None:
                 return self._told("message.repeated", arrival, first, started)
             opened = door.open(arrival)  # 1
-            answer = self._accept(arrival, opened, door)
-            return self._told("message.accepted", arrival, answer, started)
+            answer, proof = self._accept(arrival, opened, door)
+            return self._told("message.accepted", arrival, answer, started, proof=proof)
         except GatewayError as error:
             answer = self._refuse(arrival, opened, door, error)
             return self._told("message.refused", arrival, answer, started, code=error.code)
 
-    def _accept(self, arrival: Arrival, opened: Opened, door: Inbound) -> Reply:
+    def _accept(self, arrival: Arrival, opened: Opened, door: Inbound) -> tuple[Reply, str]:
         rules = self._rules()
         proven = self._prover.prove(opened, arrival.channel, rules)  # 2
         judgement = self._judge.judge(proven, rules, at=arrival.received_at)  # 3
         envelope = _envelope(arrival, proven, judgement)
         routes = route(envelope, judgement, rules)  # 4
         receipt = self._receipt(envelope, proven, judgement, routes)
-        return self._outbox.record(  # 5
+        answer = self._outbox.record(  # 5
             Entry(
                 arrival=arrival,
                 envelope=envelope,
@@ -70,10 +70,11 @@ class Intake:
                 routes=routes,
                 key=_key(envelope, proven),
                 keys=judgement.keys,
-                dossier=judgement.dossier,
+                dossier=DossierMove(allowed=judgement.dossier_from, to=judgement.dossier_state, opens=judgement.opens_dossier),
                 warnings=receipt.warnings,
             )
         )
+        return answer, proven.proof
 
     def _receipt(self, envelope: Envelope, proven: Proven, judgement: Judgement, routes: tuple[Route, ...]) -> Receipt:
         now = self._clock()
@@ -116,9 +117,9 @@ class Intake:
             seal=party.accepts.signature if party else "none",
         )
 
-    def _told(self, event: str, arrival: Arrival, answer: Reply, started: float, *, code: str = "") -> Reply:
+    def _told(self, event: str, arrival: Arrival, answer: Reply, started: float, **codes: str) -> Reply:
         seconds = perf_counter() - started
-        self._watch(event, {"message": arrival.id, "door": arrival.door, "channel": arrival.channel.kind, "code": code, "seconds": seconds})
+        self._watch(event, {"message": arrival.id, "door": arrival.door, "channel": arrival.channel.kind, "seconds": seconds, **codes})
         return answer
 
 
@@ -137,7 +138,7 @@ def _key(envelope: Envelope, proven: Proven) -> bytes:
     """Make what a repeat has in common with the first: sender and messageId, or all that identifies it where it has none."""
     header, subject = envelope.header, envelope.header.subject
     if header.id:
-        parts = ("id", envelope.sender, header.id)
+        parts: tuple[str, ...] = ("id", envelope.sender, header.id)
     else:
         content = content_digest(proven.root).hex()
         parts = (

@@ -123,6 +123,14 @@ class Pollable(Protocol):
         """Ask what became of it; the reply goes to the same decode()."""
 
 
+@runtime_checkable
+class SignsReplies(Protocol):
+    """An adapter whose agency may sign what it answers."""
+
+    def signed_part(self, reply: Reply) -> bytes | None:
+        """Give the envelope inside a reply; None where there is none to be found."""
+
+
 class Transport(Protocol):
     """Carries one request over the network."""
 

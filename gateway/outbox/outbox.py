@@ -142,7 +142,7 @@ class SqlOutbox:
                 to=step.to.value,
                 still_open=_open(step.to),
                 due=step.due_at and to_micros(step.due_at),
-                partner_reference=_reference(outcome) or claim.reference,
+                partner_reference=partner_reference(outcome) or claim.reference,
                 why=step.reason,
                 refund=0 if step.counts else 1,
                 now=to_micros(now),
@@ -195,7 +195,7 @@ class SqlOutbox:
             if found is None:
                 raise NotValid(Code.NOT_FOUND, Problem(text="outbox.no-delivery", values={"delivery": delivery}))
             state = State(found[0])
-            to = State.CANCELLED if kind == "staff.cancelled" else _revived(state, reference=found[2], cause=found[3])
+            to = State.CANCELLED if kind == "staff.cancelled" else revived(state, reference=found[2], cause=found[3])
             if to not in TRANSITIONS[state]:
                 raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": state}))
             due = None if to in ENDED else to_micros(now)
@@ -313,7 +313,7 @@ def _movedossier(tx: Tx, entry: Entry) -> tuple[Problem, ...]:
     return () if expected else (Problem(text="outbox.unexpected-move", values={"dossier": key, "state": str(found[0])}),)
 
 
-def _revived(state: State, *, reference: str, cause: str) -> State:
+def revived(state: State, *, reference: str, cause: str) -> State:
     """A dead delivery that the partner took is asked about again; anything else is sent again."""
     polls = state is State.DEAD and reference and cause != "no-answer"
     return State.AWAITING_REPLY if polls else State.QUEUED
@@ -323,7 +323,8 @@ def _open(state: State) -> int | None:
     return None if state in ENDED else 1
 
 
-def _reference(outcome: Outcome) -> str:
+def partner_reference(outcome: Outcome) -> str:
+    """Give the partner's own number for what it took; empty where it gave none."""
     return outcome.reference if isinstance(outcome, Delivered | Accepted) else ""
 
 

@@ -26,7 +26,7 @@ class Carry(Protocol):
 
 
 class Workers:
-    """Keeps deliveries going until stopped. `wake` may be called from any thread."""
+    """Keeps deliveries going until stopped; `signal` is set by whoever makes something due."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Workers:
         parties: Callable[[], Iterable[Party]],
         clock: Clock,
         watch: Watch,
+        signal: threading.Event,
         threads: int,
     ) -> None:
         self._carry_out = carry
@@ -48,7 +49,7 @@ class Workers:
         self._threads = threads
         self._free = threads
         self._lock = threading.Lock()
-        self._signal = threading.Event()
+        self._signal = signal
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="delivery")
         self._dispatcher = threading.Thread(target=self._dispatch_forever, name="dispatcher", daemon=True)
@@ -57,10 +58,6 @@ class Workers:
     def start(self) -> None:
         """Begin to claim and carry."""
         self._dispatcher.start()
-
-    def wake(self) -> None:
-        """Say that something may be due."""
-        self._signal.set()
 
     def stop(self) -> None:
         """Claim no more, and wait for what is under way."""

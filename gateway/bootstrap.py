@@ -1,0 +1,218 @@
+"""Puts the gateway together: the only file that names concrete classes; finds the adapters and checks the rules against them."""
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy import make_url
+
+from .config import Settings
+from .delivery import Delivery
+from .errors import Problem, Unavailable
+from .intake import Intake
+from .model import MessageId, uuid7
+from .outbox.circuit import Circuits
+from .outbox.outbox import SqlOutbox
+from .outbox.payloads import Payloads
+from .outbox.workers import Workers
+from .ports import Adapter, Inbound
+from .protocols.vnsw.dialects import DIALECTS, Dialect
+from .protocols.vnsw.door import VnswDoor
+from .routing.judge import Judge
+from .routing.rules import Rules
+from .security.cipher import FileCipher
+from .security.prover import Prover
+from .security.signer import EnvelopeSealer
+from .security.trust import Trust
+from .store.engine import SqliteDatabase, open_database
+from .store.migrate import upgrade
+from .store.queries import Queries
+from .store.sole import Sole
+from .telemetry import Telemetry, logger
+from .transport.http import HttpTransport
+from .xml.schemas import Schemas
+from .xml.shipped import shipped
+
+ADAPTERS = "nsw_gateway.adapters"
+RELOAD_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """A gateway put together; `start` sets its threads going, `stop` lets them finish."""
+
+    settings: Settings
+    intake: Intake
+    outbox: SqlOutbox
+    queries: Queries
+    rules: Rules
+    schemas: Schemas
+    judge: Judge
+    prover: Prover
+    trust: Trust
+    sealer: EnvelopeSealer
+    doors: Mapping[str, Inbound]
+    adapters: Mapping[str, Adapter]
+    circuits: Circuits
+    metrics: CollectorRegistry
+    _database: SqliteDatabase
+    _workers: Workers
+    _reloader: "Reloader"
+
+    def clock(self) -> datetime:
+        """Give the present."""
+        return now()
+
+    def new_id(self) -> MessageId:
+        """Name an arrival."""
+        return MessageId(uuid7(now(), os.urandom(10)))
+
+    def start(self, *, work: bool = True) -> None:
+        """Begin to watch the rules and, unless told otherwise, to deliver; first returns what a dead process held."""
+        self._reloader.start()
+        if work:
+            self.outbox.rescue(held_until=datetime.max.replace(tzinfo=UTC))
+            self._workers.start()
+
+    def stop(self) -> None:
+        """Finish what is under way and close."""
+        self._workers.stop()
+        self._reloader.stop()
+        self._database.close()
+
+    def ready(self) -> list[Problem]:
+        """Say what is not ready; empty when everything is."""
+        problems = list(self.rules.problems) + list(self.trust.registry.problems)
+        try:
+            self.queries.ping()
+        except Unavailable as error:
+            problems.extend(error.problems)
+        return problems
+
+
+class Reloader(threading.Thread):
+    """Looks once a second whether rule files changed."""
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(name="rules", daemon=True)
+        self._rules = rules
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Reload until stopped; what does not pass never replaces the set in force."""
+        while not self._stopping.wait(RELOAD_SECONDS):
+            self._rules.reload_if_changed()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._stopping.set()
+        if self.is_alive():
+            self.join()
+
+
+def now() -> datetime:
+    """Give the present, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def discover() -> dict[str, Adapter]:
+    """Load every adapter that is installed, by its entry point's name."""
+    return {point.name: point.load() for point in entry_points(group=ADAPTERS)}
+
+
+def load_schemas(settings: Settings) -> Schemas:
+    """Load the schemas in force: the installation's own before the shipped ones."""
+    return Schemas.load(_present(settings.schema_folder, shipped("xsd")))
+
+
+def load_rules(settings: Settings, schemas: Schemas, adapters: Mapping[str, Adapter]) -> Rules:
+    """Load the rules in force and check them against schemas and adapters; raises RulesInvalid."""
+    return Rules((settings.rule_folder, shipped("routing_rules")), schemas=schemas.names(), adapters=frozenset(adapters))
+
+
+def hold(settings: Settings) -> Sole | None:
+    """Keep a second serving process away from an SQLite database; raises Unavailable where there is one."""
+    parsed = make_url(settings.database)
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    return Sole(Path(f"{parsed.database}.lock"))
+
+
+def build(settings: Settings) -> Hub:
+    """Put a gateway together on its settings; raises RulesInvalid, or Unavailable where database or key are not to be had."""
+    telemetry = Telemetry(logger())
+    adapters = discover()
+    schemas = load_schemas(settings)
+    rules = load_rules(settings, schemas, adapters)
+    trust = Trust(settings.pki)
+    sealer = EnvelopeSealer(trust.own_key())
+    upgrade(settings.database)
+    database = open_database(settings.database)
+    payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=os.urandom))
+    signal = threading.Event()
+    outbox = SqlOutbox(database, payloads, clock=now, entropy=os.urandom, wake=signal.set)
+    circuits = Circuits()
+    zone = rules.current.zone
+    prover = Prover(trust, now, zone)
+    judge = Judge(schemas)
+    delivery = Delivery(
+        outbox=outbox,
+        adapters=adapters,
+        rules=lambda: rules.current,
+        sealer=sealer,
+        transport=_transport(settings),
+        prover=prover,
+        clock=now,
+        watch=telemetry,
+    )
+    workers = Workers(
+        signal=signal,
+        carry=delivery.carry,
+        outbox=outbox,
+        circuits=circuits,
+        parties=lambda: [p for p in rules.current.parties if p.adapter],
+        clock=now,
+        watch=telemetry,
+        threads=settings.threads,
+    )
+    return Hub(
+        settings=settings,
+        intake=Intake(
+            prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=os.urandom, watch=telemetry
+        ),
+        outbox=outbox,
+        queries=Queries(database, payloads.unlock),
+        rules=rules,
+        schemas=schemas,
+        judge=judge,
+        prover=prover,
+        trust=trust,
+        sealer=sealer,
+        doors={"vnsw": VnswDoor(_dialects(adapters), rules=lambda: rules.current, zone=zone, sign=sealer.sign_document)},
+        adapters=adapters,
+        circuits=circuits,
+        metrics=telemetry.registry,
+        _database=database,
+        _workers=workers,
+        _reloader=Reloader(rules),
+    )
+
+
+def _transport(settings: Settings) -> HttpTransport:
+    """Reach partners with the gateway's own certificate."""
+    certificate, key = settings.pki / "gateway.cert.pem", settings.pki / "gateway.key.pem"
+    return HttpTransport(client_certificate=certificate, client_key=key, ca_file=settings.outgoing_ca)
+
+
+def _dialects(adapters: Mapping[str, Adapter]) -> tuple[Dialect, ...]:
+    """Give the dialects the SOAP door speaks: the field's, and those that adapters bring."""
+    return DIALECTS + tuple(dialect for adapter in adapters.values() for dialect in getattr(adapter, "dialects", ()))
+
+
+def _present(*folders: Path) -> tuple[Path, ...]:
+    return tuple(folder for folder in folders if folder.is_dir())

@@ -1,0 +1,225 @@
+"""The outbox in memory: the same promises within one process, for tests, simulation and benchmarks."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from gateway.audit import Event
+from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
+from gateway.lifecycle import DUE, ENDED, TRANSITIONS, Outcome, State, Step
+from gateway.model import Arrival, DeliveryId, Envelope, MessageId, PartyCode, Refusal, Reply, Request
+from gateway.ports import Claim, Clock, Entropy, Entry
+from gateway.xml.likeness import alike
+
+from .outbox import LEASE, partner_reference, revived
+from .rows import accepted_event, channel_name, dossier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One delivery; changed by replacing it."""
+
+    id: DeliveryId
+    message: MessageId
+    party: PartyCode
+    route: str
+    state: State
+    due_at: datetime | None
+    dossier: str | None
+    attempt: int = 0
+    claimed_from: State | None = None
+    token: str = ""
+    lease_until: datetime | None = None
+    reference: str = ""
+    cause: str = ""
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What the outbox holds; guarded by its lock."""
+
+    answers: dict[tuple[str, str, str, bytes], Reply] = field(default_factory=dict)
+    keys: dict[bytes, MessageId] = field(default_factory=dict)
+    repeat_keys: set[tuple[str, str]] = field(default_factory=set)
+    entries: dict[MessageId, Entry] = field(default_factory=dict)
+    refused: dict[MessageId, Refusal] = field(default_factory=dict)
+    rows: dict[DeliveryId, Row] = field(default_factory=dict)  # in commit order
+    notes: dict[tuple[DeliveryId, str], Request] = field(default_factory=dict)
+    ledger: list[Event] = field(default_factory=list)
+
+
+class MemoryOutbox:
+    """Keeps everything in dictionaries under one lock."""
+
+    def __init__(self, *, clock: Clock, entropy: Entropy, wake: Callable[[], None] = lambda: None) -> None:
+        self._clock = clock
+        self._entropy = entropy
+        self._wake = wake
+        self._lock = threading.RLock()
+        self.shelf = Shelf()
+
+    def answered(self, arrival: Arrival) -> Reply | None:
+        """Give the first answer where the very same bytes came from the same channel and were accepted."""
+        return self.shelf.answers.get(_request(arrival))
+
+    def record(self, entry: Entry) -> Reply:
+        """Keep a message; gives the answer to send. Raises Conflict where its key stands for other content."""
+        with self._lock:
+            first = self.shelf.keys.get(entry.key)
+            if first is not None:
+                return self._repeat(entry, self.shelf.entries[first])
+            again = (channel_name(entry.arrival), entry.arrival.repeat_key or "")
+            if entry.arrival.repeat_key and again in self.shelf.repeat_keys:
+                raise Conflict(Code.CONFLICT, Problem(text="outbox.repeat-key"))
+            self._keep(entry)
+            if entry.arrival.repeat_key:
+                self.shelf.repeat_keys.add(again)
+        self._wake()
+        return entry.answer
+
+    def refuse(self, arrival: Arrival, refusal: Refusal, answer: Reply) -> None:  # noqa: ARG002  # the port's; nobody asks for it here
+        """Keep a refused arrival with its cause."""
+        with self._lock:
+            self.shelf.refused[arrival.id] = refusal
+            self._tell("message.refused", message=arrival.id)
+
+    def claim(self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset()) -> list[Claim]:
+        """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
+        now = self._clock()
+        with self._lock:
+            due = [row for party, limit in slots.items() for row in self._due(party, now)[:limit]]
+            due += [row for party in probes for row in self._due(party, now, probe=True)[:1]]
+            return [self._take(row, now) for row in due]
+
+    def load(self, claim: Claim) -> Envelope:
+        """Read what a claim is about."""
+        return self.shelf.entries[claim.message].envelope
+
+    def note(self, claim: Claim, request: Request) -> None:
+        """Keep evidence of what is about to leave. Raises StaleClaim."""
+        with self._lock:
+            self._held(claim)
+            self.shelf.notes[claim.delivery, claim.token] = request
+
+    def settle(self, claim: Claim, step: Step, outcome: Outcome, reply: Reply | None) -> None:  # noqa: ARG002  # the port's; nobody asks for it here
+        """Write what became of an attempt. Raises StaleClaim where another worker took over."""
+        with self._lock:
+            row = self._held(claim)
+            self._put(
+                row,
+                step.to,
+                due_at=step.due_at,
+                cause=step.reason,
+                attempt=row.attempt - (0 if step.counts else 1),
+                reference=partner_reference(outcome) or row.reference,
+            )
+            self._tell("delivery.settled", message=row.message, delivery=row.id)
+
+    def rescue(self, *, held_until: datetime) -> int:
+        """Return what dead workers held, those whose lease ends by a time; says how many."""
+        with self._lock:
+            lost = [r for r in self.shelf.rows.values() if r.lease_until is not None and r.lease_until <= held_until]
+            for row in lost:
+                self._put(row, row.claimed_from or State.QUEUED, due_at=self._clock())
+                self._tell("delivery.rescued", message=row.message, delivery=row.id)
+            return len(lost)
+
+    def hurry(self, party: PartyCode) -> int:
+        """Make what waits to be retried due at once; says how many."""
+        with self._lock:
+            waiting = [r for r in self.shelf.rows.values() if r.party == party and r.state is State.RETRYING]
+            for row in waiting:
+                self.shelf.rows[row.id] = replace(row, due_at=self._clock())
+            return len(waiting)
+
+    def replay(self, delivery: DeliveryId, *, by: str) -> State:  # noqa: ARG002  # the port's; the ledger of a database names the person
+        """Give a dead or rejected delivery a new life."""
+        return self._move(
+            delivery, lambda row: revived(row.state, reference=row.reference, cause=row.cause), kind="staff.replayed", reason=""
+        )
+
+    def cancel(self, delivery: DeliveryId, *, by: str, reason: str) -> State:  # noqa: ARG002  # the port's
+        """End a delivery that was not made yet."""
+        return self._move(delivery, lambda _: State.CANCELLED, kind="staff.cancelled", reason=reason)
+
+    def _keep(self, entry: Entry) -> None:
+        shelf, now = self.shelf, self._clock()
+        shelf.answers[_request(entry.arrival)] = entry.answer
+        shelf.keys[entry.key] = entry.arrival.id
+        shelf.entries[entry.arrival.id] = entry
+        shelf.ledger.append(accepted_event(entry))
+        for delivery, route in zip(entry.receipt.deliveries, entry.routes, strict=True):
+            shelf.rows[delivery] = Row(
+                id=delivery, message=entry.arrival.id, party=route.party.code, route=route.name, state=State.QUEUED, due_at=now,
+                dossier=dossier(entry) if route.order == "dossier" else None,
+            )  # fmt: skip
+
+    def _repeat(self, entry: Entry, first: Entry) -> Reply:
+        if not alike(first.envelope.document.content, entry.envelope.document.content):
+            raise Conflict(Code.CONFLICT, Problem(text="outbox.conflict", values={"message": first.arrival.id}))
+        return first.answer
+
+    def _due(self, party: PartyCode, now: datetime, *, probe: bool = False) -> list[Row]:
+        waiting = [r for r in self.shelf.rows.values() if r.party == party and r.state in DUE and not self._behind(r)]
+        due = [r for r in waiting if r.due_at is not None and (r.due_at <= now or (probe and r.state is not State.AWAITING_REPLY))]
+        return sorted(due, key=lambda r: r.due_at or now)
+
+    def _behind(self, row: Row) -> bool:
+        """Say whether an earlier delivery of the same dossier to the same party has not ended."""
+        if row.dossier is None:
+            return False
+        same = [r for r in self.shelf.rows.values() if r.party == row.party and r.dossier == row.dossier and r.state not in ENDED]
+        return same[0].id != row.id
+
+    def _take(self, row: Row, now: datetime) -> Claim:
+        until, token = now + LEASE, self._entropy(12).hex()
+        taken = replace(
+            row, state=State.SENDING, claimed_from=row.state, token=token, lease_until=until, due_at=None, attempt=row.attempt + 1
+        )
+        self.shelf.rows[row.id] = taken
+        return Claim(
+            delivery=row.id, token=token, until=until, state=row.state, attempt=taken.attempt, party=row.party, route=row.route,
+            reference=row.reference, message=row.message,
+        )  # fmt: skip
+
+    def _held(self, claim: Claim) -> Row:
+        row = self.shelf.rows[claim.delivery]
+        if row.token != claim.token or row.state is not State.SENDING:
+            raise StaleClaim(Code.CONFLICT, Problem(text="outbox.stale", values={"delivery": claim.delivery}))
+        return row
+
+    def _move(self, delivery: DeliveryId, choose: Callable[[Row], State], *, kind: str, reason: str) -> State:
+        with self._lock:
+            row = self.shelf.rows.get(delivery)
+            if row is None:
+                raise NotValid(Code.NOT_FOUND, Problem(text="outbox.no-delivery", values={"delivery": delivery}))
+            to = choose(row)
+            if to not in TRANSITIONS[row.state]:
+                raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": row.state}))
+            self._put(row, to, due_at=None if to in ENDED else self._clock(), attempt=0, cause=reason)
+            self._tell(kind, message=row.message, delivery=delivery)
+        self._wake()
+        return to
+
+    def _put(
+        self, row: Row, to: State, *, due_at: datetime | None, cause: str = "", attempt: int | None = None, reference: str | None = None
+    ) -> None:
+        self.shelf.rows[row.id] = replace(
+            row,
+            state=to,
+            due_at=due_at,
+            cause=cause,
+            token="",
+            lease_until=None,
+            claimed_from=None,
+            attempt=row.attempt if attempt is None else attempt,
+            reference=row.reference if reference is None else reference,
+        )
+
+    def _tell(self, kind: str, *, message: str, delivery: str = "") -> None:
+        self.shelf.ledger.append(Event(kind=kind, at=self._clock(), message=message, delivery=delivery))
+
+
+def _request(arrival: Arrival) -> tuple[str, str, str, bytes]:
+    return (channel_name(arrival), arrival.path, arrival.media_type, arrival.body)

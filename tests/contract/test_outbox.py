@@ -1,0 +1,516 @@
+"""What every outbox promises; run over each implementation."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from gateway.errors import Conflict, NotValid, Problem, StaleClaim
+from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected, State, next_step
+from gateway.model import (
+    Arrival,
+    Channel,
+    DeliveryId,
+    Document,
+    Envelope,
+    Header,
+    Identity,
+    Judged,
+    MessageId,
+    Party,
+    PartyCode,
+    Receipt,
+    Refusal,
+    Reply,
+    Request,
+    RetryPolicy,
+    Route,
+    Subject,
+    Wrapper,
+    uuid7,
+)
+from gateway.outbox.memory import MemoryOutbox
+from gateway.outbox.outbox import LEASE, SqlOutbox
+from gateway.outbox.payloads import Payloads
+from gateway.ports import Claim, Entry, Outbox
+from gateway.security.cipher import FileCipher
+from gateway.store.engine import open_database
+from gateway.store.migrate import upgrade
+
+START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+BNN, NSW = PartyCode("BNN"), PartyCode("NSW")
+POLICY = RetryPolicy(attempts=3)
+
+
+@dataclass
+class Time:
+    now: datetime = START
+    wakes: list[None] = field(default_factory=list)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, pause: timedelta) -> None:
+        self.now += pause
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def outbox(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Outbox]:
+    def wake() -> None:
+        time.wakes.append(None)
+
+    if request.param == "memory":
+        yield MemoryOutbox(clock=time, entropy=os.urandom, wake=wake)
+        return
+    url = f"sqlite:///{tmp_path}/gateway.db"
+    upgrade(url)
+    database = open_database(url)
+    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
+    yield SqlOutbox(database, Payloads(cipher=cipher), clock=time, entropy=os.urandom, wake=wake)
+    database.close()
+
+
+def envelope_text(content: str = "<Phyto>1</Phyto>", *, sent: str = "2026-11-21 08:00:00", message_id: str = "m-1") -> bytes:
+    return (
+        f"<Envelope><Header><Reference><messageId>{message_id}</messageId></Reference><From><identity>NSW</identity></From>"
+        f"<To><identity>BNN</identity></To><Subject><documentType>P1</documentType><type>10</type><function>01</function>"
+        f"<reference>R1</reference><documentYear>2026</documentYear><sendDate>{sent}</sendDate></Subject></Header>"
+        f"<Body><Content>{content}</Content></Body></Envelope>"
+    ).encode()
+
+
+def identity(code: str) -> Identity:
+    return Identity(name=code, identity=code, country="VN", ministry=code, organization=code)
+
+
+def make_entry(
+    *,
+    key: bytes = b"k1",
+    content: bytes | None = None,
+    parties: tuple[PartyCode, ...] = (BNN,),
+    order: Literal["none", "dossier"] = "none",
+    reference: str = "R1",
+    channel: str = "127.0.0.1",
+    repeat_key: str | None = None,
+    body: bytes | None = None,
+) -> Entry:
+    content = envelope_text() if content is None else content
+    message = MessageId(uuid7(START, os.urandom(10)))
+    subject = Subject(document_type="P1", type="10", function="01", reference=reference, year="2026")
+    header = Header(id="m-1", sender=identity("NSW"), receiver=identity("BNN"), subject=subject, sent_at=START)
+    document = Document(type="P11001", content=content, sha256="ab" * 32)
+    envelope = Envelope(id=message, header=header, sender=NSW, document=document, signers=(), received_at=START)
+    arrival = Arrival(
+        id=message, received_at=START, channel=Channel(kind="network", name=channel), door="vnsw", path="/ws", media_type="text/xml",
+        body=key + content if body is None else body, repeat_key=repeat_key,
+    )  # fmt: skip
+    routes = tuple(
+        Route(
+            name=f"to-{p}",
+            party=Party(code=p, identity=identity(p)),
+            transport="http",
+            endpoint="http://x",
+            timeout=timedelta(5),
+            order=order,
+        )
+        for p in parties
+    )
+    deliveries = tuple(DeliveryId(uuid7(START, os.urandom(10))) for _ in routes)
+    receipt = Receipt(message=message, header=header, sender=NSW, sha256=document.sha256, accepted_at=START, deliveries=deliveries)
+    return Entry(
+        arrival=arrival,
+        envelope=envelope,
+        wrapper=Wrapper(protocol="vnsw", operation="receiveRequest"),
+        judged=Judged(schema_pack="s", rule_set="r", procedure="p"),
+        receipt=receipt,
+        answer=Reply(status=200, body=b"99 " + message.encode()),
+        proof="network",
+        routes=routes,
+        key=key,
+        keys=(("certificate", "C1"),),
+    )
+
+
+def end(outbox: Outbox, claim: Claim, outcome: Outcome, time: Time) -> State:
+    step = next_step(claim.state, outcome, attempt=claim.attempt, policy=POLICY, now=time(), key=claim.delivery)
+    outbox.settle(claim, step, outcome, Reply(status=200, body=b"reply"))
+    return step.to
+
+
+def claim_one(outbox: Outbox, party: PartyCode = BNN) -> Claim:
+    (claim,) = outbox.claim({party: 1})
+    return claim
+
+
+def test_record_gives_its_own_answer_and_wakes_the_workers(outbox: Outbox, time: Time) -> None:
+    entry = make_entry()
+
+    answer = outbox.record(entry)
+
+    assert answer == entry.answer
+    assert time.wakes
+
+
+def test_claim_gives_what_was_recorded(outbox: Outbox) -> None:
+    entry = make_entry()
+    outbox.record(entry)
+
+    claim = claim_one(outbox)
+
+    assert (claim.delivery, claim.message, claim.party, claim.route) == (entry.receipt.deliveries[0], entry.arrival.id, BNN, "to-BNN")
+    assert (claim.state, claim.attempt, claim.reference) == (State.QUEUED, 1, "")
+    assert outbox.load(claim) == entry.envelope
+
+
+def test_identical_bytes_are_answered_from_store(outbox: Outbox) -> None:
+    entry = make_entry()
+    outbox.record(entry)
+
+    assert outbox.answered(replace(entry.arrival, id=MessageId("other"))) == entry.answer
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"body": b"other"},
+        {"path": "/ws/other"},
+        {"media_type": "application/soap+xml"},
+        {"channel": Channel(kind="network", name="10.0.0.1")},
+        {"channel": Channel(kind="key", name="127.0.0.1")},
+    ],
+)
+def test_other_bytes_place_or_channel_are_not_answered_from_store(outbox: Outbox, change: dict[str, object]) -> None:
+    entry = make_entry()
+    outbox.record(entry)
+
+    assert outbox.answered(replace(entry.arrival, **change)) is None  # type: ignore[arg-type]
+
+
+def test_repeat_with_the_same_content_gets_the_first_answer_and_no_second_delivery(outbox: Outbox) -> None:
+    first = make_entry()
+    outbox.record(first)
+
+    again = outbox.record(make_entry(content=envelope_text(sent="2026-11-21 09:30:00"), body=b"signed again"))
+
+    assert again == first.answer
+    assert len(outbox.claim({BNN: 10})) == 1
+
+
+def test_repeat_with_other_content_is_refused(outbox: Outbox) -> None:
+    outbox.record(make_entry())
+
+    with pytest.raises(Conflict) as refused:
+        outbox.record(make_entry(content=envelope_text("<Phyto>2</Phyto>")))
+
+    assert refused.value.problems[0].text == "outbox.conflict"
+    assert len(outbox.claim({BNN: 10})) == 1
+
+
+def test_repeat_key_with_another_document_is_refused(outbox: Outbox) -> None:
+    outbox.record(make_entry(repeat_key="K"))
+
+    with pytest.raises(Conflict) as refused:
+        outbox.record(make_entry(key=b"k2", repeat_key="K"))
+
+    assert refused.value.problems[0].text == "outbox.repeat-key"
+
+
+def test_repeat_key_belongs_to_its_channel(outbox: Outbox) -> None:
+    outbox.record(make_entry(repeat_key="K"))
+
+    outbox.record(make_entry(key=b"k2", repeat_key="K", channel="10.0.0.9"))
+
+    assert len(outbox.claim({BNN: 10})) == 2
+
+
+def test_concurrent_repeats_have_one_effect(outbox: Outbox) -> None:
+    entries = [make_entry(body=str(n).encode()) for n in range(16)]
+    answers: list[Reply] = []
+    threads = [threading.Thread(target=lambda e=e: answers.append(outbox.record(e))) for e in entries]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(answers) == 16
+    assert len({answer.body for answer in answers}) == 1
+    assert len(outbox.claim({BNN: 20})) == 1
+
+
+def test_refused_message_is_judged_anew(outbox: Outbox) -> None:
+    from gateway.errors import Code  # noqa: PLC0415  # only here
+
+    entry = make_entry()
+    refusal = Refusal(message=MessageId("r1"), refused_at=START, code=Code.SCHEMA, problems=(Problem(text="schema.x"),))
+    outbox.refuse(replace(entry.arrival, id=MessageId("r1")), refusal, Reply(status=200, body=b"00"))
+
+    assert outbox.answered(entry.arrival) is None
+    assert outbox.record(entry) == entry.answer
+
+
+def test_claimed_delivery_is_not_claimed_again(outbox: Outbox) -> None:
+    outbox.record(make_entry())
+    claim_one(outbox)
+
+    assert outbox.claim({BNN: 10}) == []
+
+
+def test_concurrent_claims_never_share_a_delivery(outbox: Outbox) -> None:
+    for n in range(40):
+        outbox.record(make_entry(key=str(n).encode(), content=envelope_text(message_id=str(n))))
+    claims: list[Claim] = []
+    threads = [threading.Thread(target=lambda: claims.extend(outbox.claim({BNN: 10}))) for _ in range(8)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(claims) == 40
+    assert len({c.delivery for c in claims}) == 40
+
+
+def test_claim_takes_no_more_than_the_slots_of_each_party(outbox: Outbox) -> None:
+    for n in range(5):
+        outbox.record(make_entry(key=str(n).encode(), parties=(BNN, NSW)))
+
+    claims = outbox.claim({BNN: 2, NSW: 3})
+
+    assert sorted(c.party for c in claims) == [BNN, BNN, NSW, NSW, NSW]
+
+
+def test_delivered_is_done(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+
+    assert end(outbox, claim_one(outbox), Delivered(reference="P1"), time) is State.DELIVERED
+    time.pass_(timedelta(days=1))
+    assert outbox.claim({BNN: 10}) == []
+
+
+def test_failed_waits_and_is_tried_again_with_a_higher_attempt(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), Failed(code="timeout"), time)
+    assert outbox.claim({BNN: 10}) == []
+
+    time.pass_(timedelta(seconds=8))
+    claim = claim_one(outbox)
+
+    assert (claim.attempt, claim.state) == (2, State.RETRYING)
+
+
+def test_deferred_costs_no_attempt(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), Deferred(for_=timedelta(seconds=1)), time)
+
+    time.pass_(timedelta(seconds=1))
+
+    assert claim_one(outbox).attempt == 1
+
+
+def test_attempts_run_out_and_the_delivery_is_dead(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+
+    states = []
+    for _ in range(3):
+        states.append(end(outbox, claim_one(outbox), Failed(code="timeout"), time))
+        time.pass_(timedelta(hours=1))
+
+    assert states == [State.RETRYING, State.RETRYING, State.DEAD]
+    assert outbox.claim({BNN: 10}) == []
+
+
+def test_accepted_is_polled_with_the_partners_reference(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), Accepted(reference="TRACK-1", ask_again_in=timedelta(seconds=30)), time)
+    assert outbox.claim({BNN: 10}) == []
+
+    time.pass_(timedelta(seconds=30))
+    claim = claim_one(outbox)
+
+    assert (claim.state, claim.reference) == (State.AWAITING_REPLY, "TRACK-1")
+
+
+def test_failed_poll_waits_for_the_next_poll(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), Accepted(reference="TRACK-1", ask_again_in=timedelta(0)), time)
+
+    assert end(outbox, claim_one(outbox), Failed(code="timeout"), time) is State.AWAITING_REPLY
+    time.pass_(timedelta(hours=1))
+    assert claim_one(outbox).reference == "TRACK-1"
+
+
+def test_settle_by_another_token_is_stale(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    claim = claim_one(outbox)
+
+    with pytest.raises(StaleClaim):
+        end(outbox, replace(claim, token="forged"), Delivered(), time)  # noqa: S106  # not a secret
+
+    assert end(outbox, claim, Delivered(), time) is State.DELIVERED
+
+
+def test_settle_twice_is_stale(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    claim = claim_one(outbox)
+    end(outbox, claim, Failed(code="timeout"), time)
+
+    with pytest.raises(StaleClaim):
+        end(outbox, claim, Delivered(), time)
+
+
+def test_note_of_a_lost_claim_is_stale(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    claim = claim_one(outbox)
+    time.pass_(LEASE)
+    outbox.rescue(held_until=time())
+
+    with pytest.raises(StaleClaim):
+        outbox.note(claim, Request(endpoint="http://x", action="", body=b"x"))
+
+
+def test_rescue_leaves_a_living_workers_claim_alone(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    claim_one(outbox)
+
+    assert outbox.rescue(held_until=time()) == 0
+    assert outbox.claim({BNN: 10}) == []
+
+
+def test_rescued_delivery_is_claimed_by_another_and_the_first_is_stale(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    dead = claim_one(outbox)
+    outbox.note(dead, Request(endpoint="http://x", action="", body=b"x"))
+    time.pass_(LEASE)
+
+    assert outbox.rescue(held_until=time()) == 1
+    claim = claim_one(outbox)
+
+    assert claim.token != dead.token
+    with pytest.raises(StaleClaim):
+        end(outbox, dead, Delivered(), time)
+    assert end(outbox, claim, Delivered(), time) is State.DELIVERED
+
+
+def test_rescued_poll_is_polled_again_and_never_sent_again(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), Accepted(reference="TRACK-1", ask_again_in=timedelta(0)), time)
+    claim_one(outbox)
+    time.pass_(LEASE)
+    outbox.rescue(held_until=time())
+
+    assert claim_one(outbox).state is State.AWAITING_REPLY
+
+
+def test_later_message_of_a_dossier_waits_for_the_earlier_one(outbox: Outbox, time: Time) -> None:
+    for key in (b"1", b"2"):
+        outbox.record(make_entry(key=key, order="dossier"))
+
+    (first,) = outbox.claim({BNN: 10})
+    assert outbox.claim({BNN: 10}) == []
+    end(outbox, first, Delivered(), time)
+
+    assert len(outbox.claim({BNN: 10})) == 1
+
+
+def test_dossiers_do_not_wait_for_each_other(outbox: Outbox) -> None:
+    for key, reference in ((b"1", "R1"), (b"2", "R2")):
+        outbox.record(make_entry(key=key, order="dossier", reference=reference))
+
+    assert len(outbox.claim({BNN: 10})) == 2
+
+
+def test_dead_delivery_lets_the_next_of_its_dossier_go(outbox: Outbox, time: Time) -> None:
+    for key in (b"1", b"2"):
+        outbox.record(make_entry(key=key, order="dossier"))
+
+    end(outbox, claim_one(outbox), Rejected(reason="no"), time)
+
+    assert len(outbox.claim({BNN: 10})) == 1
+
+
+def test_probe_takes_the_earliest_though_it_is_not_due(outbox: Outbox, time: Time) -> None:
+    for key in (b"1", b"2"):
+        outbox.record(make_entry(key=key))
+    for claim in outbox.claim({BNN: 10}):
+        end(outbox, claim, Failed(code="timeout"), time)
+
+    assert outbox.claim({BNN: 10}) == []
+    assert len(outbox.claim({}, probes=frozenset({BNN}))) == 1
+
+
+def test_probe_never_polls_early(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), Accepted(reference="T", ask_again_in=timedelta(hours=1)), time)
+
+    assert outbox.claim({}, probes=frozenset({BNN})) == []
+
+
+def test_hurry_makes_what_waits_due(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), Failed(code="timeout"), time)
+
+    assert outbox.hurry(BNN) == 1
+    assert len(outbox.claim({BNN: 10})) == 1
+
+
+def test_replay_gives_a_rejected_delivery_a_new_life(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    claim = claim_one(outbox)
+    end(outbox, claim, Rejected(reason="no"), time)
+
+    assert outbox.replay(claim.delivery, by="lan") is State.QUEUED
+    assert claim_one(outbox).attempt == 1
+
+
+def test_replay_of_what_the_partner_took_asks_again_instead_of_sending(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), Accepted(reference="TRACK-1", ask_again_in=timedelta(0)), time)
+    for _ in range(2):
+        claim = claim_one(outbox)
+        end(outbox, claim, Failed(code="timeout"), time)
+        time.pass_(timedelta(hours=1))
+
+    assert outbox.replay(claim.delivery, by="lan") is State.AWAITING_REPLY
+
+
+def test_delivered_cannot_be_replayed(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    claim = claim_one(outbox)
+    end(outbox, claim, Delivered(), time)
+
+    with pytest.raises(Conflict):
+        outbox.replay(claim.delivery, by="lan")
+
+
+def test_cancelled_is_never_claimed(outbox: Outbox) -> None:
+    entry = make_entry()
+    outbox.record(entry)
+
+    outbox.cancel(entry.receipt.deliveries[0], by="lan", reason="sent by paper")
+
+    assert outbox.claim({BNN: 10}) == []
+
+
+def test_what_is_being_sent_cannot_be_cancelled(outbox: Outbox) -> None:
+    outbox.record(make_entry())
+    claim = claim_one(outbox)
+
+    with pytest.raises(Conflict):
+        outbox.cancel(claim.delivery, by="lan", reason="")
+
+
+@pytest.mark.parametrize("act", [lambda o: o.replay(DeliveryId("no"), by="x"), lambda o: o.cancel(DeliveryId("no"), by="x", reason="")])
+def test_unknown_delivery_is_not_found(outbox: Outbox, act: Callable[[Outbox], State]) -> None:
+    with pytest.raises(NotValid):
+        act(outbox)
