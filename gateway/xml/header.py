@@ -1,0 +1,172 @@
+"""Reads and writes the header of a VNSW envelope: tolerant of the field's spellings on input, strict on output."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+
+from lxml import etree
+
+from gateway.errors import Code, NotReadable, Problem
+from gateway.model import Header, Identity, Subject
+
+from .parse import line_of
+from .soap import escape_text
+
+MAX_FIELD = 1000  # characters; the longest field that the schemas allow has 255, and replies repeat what is read here
+YEARS = range(1900, 9990)  # beyond them a time cannot be moved to UTC; .NET writes 0001 for "none"
+
+_DOUBLY_ESCAPED = re.compile("&(?:amp;)+")
+_WIDTH = 2  # digits that a type and a function have at least
+_DAY_FIRST = re.compile(r"(\d{2})[/.-](\d{2})[/.-](\d{4})(?:[ T](.+))?")
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})")
+
+
+def read_header(root: etree._Element, *, zone: tzinfo) -> Header:
+    """Read an envelope's header; `zone` is that of a sendDate that names none.
+
+    What is missing is empty or None, and so is a sendDate that is no date. Raises NotReadable with PROCEDURE_UNREADABLE where
+    there is no Envelope, Header, Subject or documentType, where a part stands twice or holds elements; with LIMIT where one is too long.
+    """
+    if root.tag != "Envelope":
+        raise _unreadable("not-envelope", root, "/", found=str(root.tag)[:MAX_FIELD])
+    header = one(root, "Header", "/Envelope")
+    reference, sender, receiver, subject = (_fields(header, name) for name in ("Reference", "From", "To", "Subject"))
+    return Header(
+        id=reference.get("messageId") or None,
+        sender=_identity(sender),
+        receiver=_identity(receiver),
+        subject=_subject(subject, header),
+        sent_at=read_date(subject.get("sendDate", ""), zone),
+        version=reference.get("version", ""),
+    )
+
+
+def write_header(header: Header, *, zone: tzinfo) -> bytes:
+    """Write the Header element in canonical form, its parts in the contract's order, empty optional ones left out."""
+    subject = header.subject
+    reference = _element("Reference", _optional("version", header.version), _optional("messageId", header.id or ""))
+    about = _element(
+        "Subject",
+        text_element("documentType", subject.document_type),
+        text_element("type", subject.type),
+        text_element("function", subject.function),
+        text_element("reference", subject.reference),
+        text_element("documentYear", subject.year),
+        text_element("preReference", subject.previous),
+        _optional("preDocumentYear", subject.previous_year),
+        _optional("sendDate", write_date(header.sent_at, zone) if header.sent_at else ""),
+    )
+    return _element("Header", reference, write_identity("From", header.sender), write_identity("To", header.receiver), about)
+
+
+def write_identity(name: str, identity: Identity) -> bytes:
+    """Write From or To in canonical form."""
+    return _element(name, *(text_element(field, value) for field, value in identity_fields(identity)))
+
+
+def identity_fields(identity: Identity) -> Iterable[tuple[str, str]]:
+    """Give an identity's fields as From and To spell them, in order; a unit only where there is one."""
+    yield "name", identity.name
+    yield "identity", identity.identity
+    yield "countryCode", identity.country
+    yield "ministryCode", identity.ministry
+    yield "organizationCode", identity.organization
+    if identity.unit:
+        yield "unitCode", identity.unit
+
+
+def text_element(name: str, text: str) -> bytes:
+    """Write an element that holds text, in canonical form."""
+    return _element(name, escape_text(text))
+
+
+def one(parent: etree._Element, name: str, path: str) -> etree._Element:
+    """Give the one child of a name; raises NotReadable with PROCEDURE_UNREADABLE where there is none or more."""
+    found = parent.findall(name)
+    if len(found) > 1:
+        raise _unreadable("twice", found[1], f"{path}/{name}", name=name)
+    if not found:
+        raise _unreadable("missing", parent, f"{path}/{name}", name=name)
+    return found[0]
+
+
+def read_date(text: str, zone: tzinfo) -> datetime | None:
+    """Read a date in the field's spellings (ISO with blank or T, day first, fourteen digits); None where it is none of them."""
+    if found := _COMPACT.fullmatch(text):
+        text = "{}-{}-{} {}:{}:{}".format(*found.groups())
+    elif found := _DAY_FIRST.fullmatch(text):
+        day, month, year, time = found.groups()
+        text = f"{year}-{month}-{day} {time or '00:00:00'}"
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if at.year not in YEARS:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=zone)
+
+
+def write_date(at: datetime, zone: tzinfo) -> str:
+    """Write a time as the envelope wants it, in a zone that is not named there."""
+    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _fields(header: etree._Element, name: str) -> dict[str, str]:
+    """Read a part's fields, empty where the part is missing."""
+    if header.find(name) is None:
+        return {}
+    part = one(header, name, "/Envelope/Header")
+    fields = {str(field.tag): (field.text or "").strip() for field in part}
+    path = f"/Envelope/Header/{name}"
+    if len(fields) != len(part):
+        raise _unreadable("twice", part, path, name=name)
+    for field in part:
+        if len(field):
+            raise _unreadable("not-text", field, f"{path}/{field.tag}", name=str(field.tag))
+    for key, value in fields.items():
+        if len(value) > MAX_FIELD:
+            values = {"name": key[:MAX_FIELD], "limit": str(MAX_FIELD)}
+            raise NotReadable(Code.LIMIT, Problem(text="xml.field-too-long", path=path, line=line_of(part), values=values))
+    return fields
+
+
+def _subject(fields: dict[str, str], header: etree._Element) -> Subject:
+    document_type = _DOUBLY_ESCAPED.sub("&", fields.get("documentType", ""))
+    if not document_type:
+        raise _unreadable("missing", header, "/Envelope/Header/Subject/documentType", name="documentType")
+    return Subject(
+        document_type=document_type,
+        type=_padded(fields.get("type", "")),
+        function=_padded(fields.get("function", "")),
+        reference=fields.get("reference", ""),
+        year=fields.get("documentYear", ""),
+        previous=fields.get("preReference", ""),
+        previous_year=fields.get("preDocumentYear", ""),
+    )
+
+
+def _identity(fields: dict[str, str]) -> Identity:
+    return Identity(
+        name=fields.get("name", ""),
+        identity=fields.get("identity", ""),
+        country=fields.get("countryCode", ""),
+        ministry=fields.get("ministryCode", ""),
+        organization=fields.get("organizationCode", ""),
+        unit=fields.get("unitCode", ""),
+    )
+
+
+def _padded(number: str) -> str:
+    return number.zfill(_WIDTH) if number else ""
+
+
+def _element(name: str, *inside: bytes) -> bytes:
+    return b"<%b>%b</%b>" % (name.encode(), b"".join(inside), name.encode())
+
+
+def _optional(name: str, text: str) -> bytes:
+    return text_element(name, text) if text else b""
+
+
+def _unreadable(text: str, at: etree._Element, path: str, **values: str) -> NotReadable:
+    return NotReadable(Code.PROCEDURE_UNREADABLE, Problem(text=f"xml.{text}", path=path, line=line_of(at), values=values))

@@ -1,0 +1,19 @@
+"""Names the namespaces and algorithms that the gateway reads and writes."""
+
+SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
+SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
+WSDL11 = "http://schemas.xmlsoap.org/wsdl/"
+WSDL_SOAP11 = "http://schemas.xmlsoap.org/wsdl/soap/"
+WSDL_SOAP12 = "http://schemas.xmlsoap.org/wsdl/soap12/"
+WSA = "http://www.w3.org/2005/08/addressing"
+WSA_2004 = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
+WSA_NONE = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
+
+DS = "http://www.w3.org/2000/09/xmldsig#"
+ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
+EXC_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
+XADES132 = "http://uri.etsi.org/01903/v1.3.2#"
+
+XML = "http://www.w3.org/XML/1998/namespace"
+XS = "http://www.w3.org/2001/XMLSchema"
+XSI = "http://www.w3.org/2001/XMLSchema-instance"

@@ -1,0 +1,142 @@
+"""Opens XML: the only parser. No DOCTYPE, no entities, no network, and limits on everything that grows.
+
+What comes out is what a signature covers: comments are gone (exclusive C14N drops them too, and a comment inside a value
+would let two readers read two values), and inside the root stands nothing but elements and text.
+"""
+
+import re
+from typing import cast
+
+from lxml import etree
+
+from gateway.errors import Code, NotReadable, Problem
+
+from .wellformed import syntax_problem
+
+MAX_BYTES = 10_000_000  # libxml2's own limit on one text; a tree costs 7 to 12 times its document
+MAX_DEPTH = 64  # a WCO declaration needs 12; whatever recurses over a document stays far from the end of its stack
+MAX_ATTRIBUTES = 64  # of one element; C14N sorts them in quadratic time
+MAX_NAMESPACES = 64  # in scope of one element, for the same reason
+MAX_TAGS = 400_000  # start and end tags: 200,000 elements, ten times the largest real declaration
+MAX_TEXT = 10_000_000  # libxml2 holds it for one text or attribute, 50,000 for one name
+
+_ENCODINGS = frozenset({"utf-8", "utf8", "utf-16", "utf16", "utf-16le", "utf-16be", "us-ascii", "ascii"})
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
+_DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
+_PROLOG = re.compile(rb"(?s:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
+_DECLARATION = re.compile(rb"\sxmlns(?::[^\s=]+)?\s*\Z")
+_ABSOLUTE = re.compile(rb"\s*[\"'](?:[A-Za-z][A-Za-z0-9+.\-]*:|[\"'])")  # or empty: xmlns=""
+_LONG_TAG = 1000  # bytes; beyond it the tree is asked
+_TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")")
+_TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(//@*[{MAX_ATTRIBUTES + 1}])")
+_TOO_MANY_NAMESPACES = etree.XPath(f"boolean(//namespace::*[{MAX_NAMESPACES + 2}])")  # xml is one of them
+_INSTRUCTION = etree.XPath("/*//processing-instruction()[1]")
+
+
+def parse(data: bytes) -> etree._Element:
+    """Open a document and give its root.
+
+    Raises NotReadable: NOT_XML where it is not well-formed, has a DOCTYPE, a processing instruction inside the root, an
+    encoding other than UTF-8 or UTF-16, or a namespace named by a relative URI; LIMIT where it is too large in any way.
+    """
+    if len(data) > MAX_BYTES:
+        raise _over("bytes", MAX_BYTES)
+    text, begins = _prolog(data)
+    if len(text) > 3 * MAX_TAGS and text.count(b"<") > MAX_TAGS:  # the shortest tag has three bytes
+        raise _over("tags", MAX_TAGS)
+    root = _opened(text)
+    _check_shape(root, text, begins)
+    return root
+
+
+def line_of(element: etree._Element) -> int | None:
+    """Say in which line of its document an element stands; None where it was not parsed."""
+    return cast("int | None", element.sourceline)  # the stubs leave its type open
+
+
+def _prolog(data: bytes) -> tuple[bytes, int]:
+    """Give the document in UTF-8 and where its root may begin; what comes before is read without libxml2."""
+    text = _utf8(data)
+    declared = _DECLARED.match(text)
+    if declared and declared[1].decode("ascii", "replace").lower() not in _ENCODINGS:
+        raise NotReadable(Code.NOT_XML, Problem(text="xml.encoding", line=1, values={"found": declared[1].decode("ascii", "replace")[:40]}))
+    prolog = _PROLOG.match(text)
+    begins = prolog.end() if prolog else 0
+    if text.startswith(b"<!DOCTYPE", begins):
+        raise _doctype(text.count(b"\n", 0, begins) + 1)
+    return text, begins
+
+
+def _utf8(data: bytes) -> bytes:
+    """Recode by what the first bytes show; a declaration may be wrong about it (.NET's string writers are)."""
+    for mark, encoding in _MARKS:
+        if not data.startswith(mark):
+            continue
+        if encoding == "utf-8":
+            return data[len(mark) :]
+        try:
+            return data.decode(encoding).removeprefix("\ufeff").encode()
+        except UnicodeDecodeError as error:
+            raise NotReadable(Code.NOT_XML, Problem(text="xml.encoding", values={"found": encoding})) from error
+    return data
+
+
+def _opened(text: bytes) -> etree._Element:
+    # A new parser costs less than a microsecond and is shared with nobody; a shared one would be waited for.
+    parser = etree.XMLParser(
+        encoding="utf-8", resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, collect_ids=False
+    )
+    try:
+        return etree.fromstring(text, parser)
+    except etree.XMLSyntaxError as error:
+        code, problem = syntax_problem(error)
+        raise NotReadable(code, problem) from error
+
+
+def _check_shape(root: etree._Element, text: bytes, begins: int) -> None:
+    """Refuse what libxml2 lets pass; each look at the whole tree is one XPath, and made only where the bytes give cause."""
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise _doctype(None)
+    if _TOO_DEEP(root):
+        raise _over("depth", MAX_DEPTH)
+    if text.find(b"?", begins) >= 0:
+        _check_instructions(root)
+    if not _has_plain_attributes(text, begins):
+        _check_attributes(root)
+
+
+def _check_instructions(root: etree._Element) -> None:
+    found = _INSTRUCTION(root)
+    if isinstance(found, list) and found:
+        raise NotReadable(Code.NOT_XML, Problem(text="xml.instruction", line=getattr(found[0], "sourceline", None)))
+
+
+def _has_plain_attributes(text: bytes, begins: int) -> bool:
+    """Say from the bytes alone whether there are few attributes in all and no namespace with a doubtful name."""
+    at = begins
+    for _ in range(MAX_ATTRIBUTES):
+        at = text.find(b"=", at + 1)
+        if at < 0:
+            return True
+        tag = text.rfind(b"<", begins, at)
+        if at - tag > _LONG_TAG or (_DECLARATION.search(text, tag, at) and not _ABSOLUTE.match(text, at + 1)):
+            return False
+    return False
+
+
+def _check_attributes(root: etree._Element) -> None:
+    if _TOO_MANY_ATTRIBUTES(root):
+        raise _over("attributes", MAX_ATTRIBUTES)
+    if _TOO_MANY_NAMESPACES(root):
+        raise _over("namespaces", MAX_NAMESPACES)
+    for _, (_, uri) in etree.iterwalk(root, events=("start-ns",)):
+        if uri and not _ABSOLUTE.match(b'"' + uri.encode()):
+            raise NotReadable(Code.NOT_XML, Problem(text="xml.namespace", values={"found": uri[:120]}))
+
+
+def _doctype(line: int | None) -> NotReadable:
+    return NotReadable(Code.NOT_XML, Problem(text="xml.doctype", line=line))
+
+
+def _over(what: str, limit: int) -> NotReadable:
+    return NotReadable(Code.LIMIT, Problem(text=f"xml.too-many-{what}", values={"limit": f"{limit:,}"}))
