@@ -24,13 +24,13 @@ from gateway.model import (
 )
 from gateway.xml import envelope as envelopes
 
-from .contents import Consignment, Tree, application, certificate, confirmation, fee, write
+from .contents import Consignment, Tree, application, certificate, confirmation, fee, registration, write
 
 ZONE = timezone(timedelta(hours=7))
 SENT_AT = datetime(2026, 10, 12, 9, 30, tzinfo=ZONE)
 RECEIVED_AT = datetime(2026, 10, 12, 2, 30, 1, tzinfo=UTC)
 PROCEDURE = "BNN&PTNT0300002"
-TWELVE_KB = Consignment(goods=10)  # its application is about 12 KB as an envelope
+TWELVE_KB = Consignment(goods=12)  # its application is an envelope of 12 KB before it is signed
 IDS = UUID("6f1c1a52-0b3e-5d54-9d52-8a8f3f0c5f10")  # name space of every drawn message id
 
 NSW = Identity(name="NSW", identity="NSW", country="VN", ministry="BTC", organization="TCHQ", unit="NSW")
@@ -46,7 +46,7 @@ SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
 class Kind:
     """A message of the procedure: its content, and who sends it to whom."""
 
-    content: Callable[[Consignment], Tree]
+    content: Callable[[Tree], Tree]  # of what was registered
     sender: Identity
     receiver: Identity
 
@@ -82,7 +82,7 @@ def header(kind: str, consignment: Consignment | None = None) -> Header:
 def message(kind: str, consignment: Consignment | None = None, *, under: Header | None = None) -> bytes:
     """Write an unsigned envelope such as "10/01", under its own header or another one."""
     about = consignment or Consignment()
-    return envelopes.write(under or header(kind, about), write(KINDS[kind].content(about)), zone=ZONE)
+    return envelopes.write(under or header(kind, about), write(KINDS[kind].content(registration(about))), zone=ZONE)
 
 
 def envelope(kind: str = "10/01", consignment: Consignment | None = None, *, payload: bytes | None = None) -> Envelope:

@@ -1,7 +1,16 @@
-"""The business contents of plant quarantine for export, realistic and valid, as element trees written in canonical form."""
+"""The business contents of plant quarantine for export, realistic and valid, as element trees written in canonical form.
+
+A registration is what the declarant says; the ministry's messages are drawn from it, so a simulated ministry can answer any
+application, not only ours.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+
+from lxml import etree
+
+from gateway.security.devpki import TAX_CODE
 
 Tree = Mapping[str, "str | Tree | Sequence[Tree]"]
 
@@ -22,11 +31,11 @@ class Goods:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consignment:
-    """What one dossier is about: `number` ends its codes, `goods` counts the lines, `tax_code` names the declarant."""
+    """What one dossier is about: `number` ends its codes, `goods` counts the lines, `tax_code` is the declarant's."""
 
     number: int = 123
     goods: int = 3
-    tax_code: str = "0312345678"
+    tax_code: str = TAX_CODE
     note: str = ""
 
     @property
@@ -102,94 +111,10 @@ EXPORTER_ADDRESS = "Số 12 đường Nguyễn Thị Định, phường Thạnh 
 IMPORTER = "Van der Meer Tropical Fruit B.V."
 IMPORTER_ADDRESS = "Marconistraat 19, 3029 AG Rotterdam, The Netherlands"
 OFFICE = "Trung tâm Kiểm dịch thực vật sau nhập khẩu II - Chi cục Kiểm dịch thực vật vùng II"
-DISPATCH = "26-{0.number:04d}/KDTV-V2"
 
 
-def application(consignment: Consignment) -> Tree:
-    """Write the declarant's application, content of 10/01."""
-    return {"Phytosanitary": _registration(consignment)}
-
-
-def confirmation(consignment: Consignment) -> Tree:
-    """Write the ministry's confirmation of the application, content of 13/07."""
-    decided = {
-        "DispatchNo": DISPATCH.format(consignment),
-        "SignConfirmDate": "2026-10-12 14:05:00",
-        "SignConfirmName": "Lê Thị Thu Hằng",
-    }
-    return {"Phytosanitary": {**_registration(consignment), **decided}}
-
-
-def fee(consignment: Consignment) -> Tree:
-    """Write the fee notice, content of 18/14."""
-    return {
-        "PhytosanitaryFee": {
-            "NSWFileCode": consignment.file_code,
-            "TotalFee": f"{consignment.goods * 335_000}",
-            "Note": "Phí kiểm dịch thực vật theo Thông tư 33/2021/TT-BTC",
-            "CreaterName": "Phạm Quốc Khánh",
-        }
-    }
-
-
-def certificate(consignment: Consignment) -> Tree:
-    """Write the phytosanitary certificate, content of 21/18."""
-    return {
-        "PhytosanitaryCer": {
-            "NSWFileCode": consignment.file_code,
-            "TypeCer": "1",
-            "CountryExportName": "Việt Nam",
-            "CountryExportCode": "VN",
-            "DispatchNo": DISPATCH.format(consignment),
-            "ExporterName": EXPORTER,
-            "ExporterAddress": EXPORTER_ADDRESS,
-            "ConsigneeName": IMPORTER,
-            "ConsigneeAddress": IMPORTER_ADDRESS,
-            "QuantityOfPackage": f"{consignment.goods * 960}",
-            "TypeOfPackageName": "Thùng",
-            "TypeOfPackageCode": "BX",
-            "LevelOfPackage": "1",
-            "Marks": "MD-NL/2026",
-            "NameOfOriginLocation": "Bình Thuận, Tiền Giang, Bắc Giang",
-            "NameOfOriginCountry": "Việt Nam",
-            "CodeOfOriginCountry": "VN",
-            "ModeOfTransport": "1",
-            "NameOfMeanTransport": "CMA CGM RIVOLI",
-            "TransportNumber": "0FLK7W1MA",
-            "EntryPoint": "Rotterdam",
-            "ProductList": {"Product": [_product(goods, line) for line, goods in _lines(consignment)]},
-            "TotalNetWeight": f"{sum(_net(line) for line, _ in _lines(consignment))}",
-            "TotalNetWeightUnitCode": "KGM",
-            "TotalNetWeightUnitName": "Kilôgam",
-            "PhytoCerNo": f"VN-V2-26-{consignment.number:07d}",
-            "Original": "1",
-            "Copy": "2",
-            "Packed": "1",
-            "Repacked": "0",
-            "InOriginal": "1",
-            "NewContainer": "0",
-            "BasedOnOriPhytoCer": "0",
-            "AddInspection": "0",
-            "AddDeclaration": "The consignment is free from Bactrocera spp. and meets the import requirements of the European Union.",
-            "Date": "2026-10-13",
-            "TreatmentCode": "1",
-            "TreatmentName": "Xử lý hơi nước nóng",
-            "Concentration": "46,5 độ C",
-            "Duration": "40 phút",
-            "PlaceOfIssue": "Thành phố Hồ Chí Minh",
-            "DateIssue": "2026-10-13",
-            "NameOfOfficer": "Nguyễn Hoàng Sơn",
-        }
-    }
-
-
-def write(tree: Tree) -> bytes:
-    """Write a tree as canonical XML without namespaces: no declaration, no white space between elements, no short empty tags."""
-    return "".join(_written(tree)).encode()
-
-
-def _registration(consignment: Consignment) -> Tree:
-    """Write what an application and its confirmation have in common."""
+def registration(consignment: Consignment) -> Tree:
+    """Write what a declarant registers."""
     return {
         "NSWFileCode": consignment.file_code,
         "NameOfRegistration": EXPORTER,
@@ -199,7 +124,7 @@ def _registration(consignment: Consignment) -> Tree:
         "RegistrationPlaceOfIdentityNumber": "Sở Kế hoạch và Đầu tư Thành phố Hồ Chí Minh",
         "Phone": "028 3742 5168",
         "Email": "xuatkhau@nongsanmiendong.example.vn",
-        "GoodsList": {"Goods": [_goods(goods, line, consignment) for line, goods in _lines(consignment)]},
+        "GoodsList": {"Goods": [_goods(line, consignment) for line in range(1, consignment.goods + 1)]},
         "TransportType": "Đường biển",
         "Exporter": EXPORTER,
         "ExporterAddress": EXPORTER_ADDRESS,
@@ -222,15 +147,111 @@ def _registration(consignment: Consignment) -> Tree:
     }
 
 
-def _lines(consignment: Consignment) -> list[tuple[int, Goods]]:
-    return [(line, PRODUCE[(line - 1) % len(PRODUCE)]) for line in range(1, consignment.goods + 1)]
+def application(registered: Tree) -> Tree:
+    """Write the declarant's application, content of 10/01."""
+    return {"Phytosanitary": registered}
+
+
+def confirmation(registered: Tree) -> Tree:
+    """Write the ministry's confirmation of an application, content of 13/07."""
+    decided = {
+        "DispatchNo": _dispatch(registered),
+        "SignConfirmDate": "2026-10-12 14:05:00",
+        "SignConfirmName": "Lê Thị Thu Hằng",
+    }
+    return {"Phytosanitary": {**registered, **decided}}
+
+
+def fee(registered: Tree) -> Tree:
+    """Write the fee notice, content of 18/14."""
+    return {
+        "PhytosanitaryFee": {
+            "NSWFileCode": _text(registered, "NSWFileCode"),
+            "TotalFee": f"{335_000 * len(_goods_of(registered))}",
+            "Note": "Phí kiểm dịch thực vật theo Thông tư 33/2021/TT-BTC",
+            "CreaterName": "Phạm Quốc Khánh",
+        }
+    }
+
+
+def certificate(registered: Tree) -> Tree:
+    """Write the phytosanitary certificate, content of 21/18."""
+    goods = _goods_of(registered)
+    return {
+        "PhytosanitaryCer": {
+            "NSWFileCode": _text(registered, "NSWFileCode"),
+            "TypeCer": "1",
+            "CountryExportName": "Việt Nam",
+            "CountryExportCode": "VN",
+            "DispatchNo": _dispatch(registered),
+            "ExporterName": _text(registered, "Exporter"),
+            "ExporterAddress": _text(registered, "ExporterAddress"),
+            "ConsigneeName": _text(registered, "Importer"),
+            "ConsigneeAddress": _text(registered, "ImporterAddress"),
+            "QuantityOfPackage": _sum(goods, "Quantity"),
+            "TypeOfPackageName": "Thùng",
+            "TypeOfPackageCode": "BX",
+            "LevelOfPackage": "1",
+            "Marks": "MD-NL/2026",
+            "NameOfOriginLocation": "Bình Thuận, Tiền Giang, Bắc Giang",
+            "NameOfOriginCountry": "Việt Nam",
+            "CodeOfOriginCountry": "VN",
+            "ModeOfTransport": "1",
+            "NameOfMeanTransport": "CMA CGM RIVOLI",
+            "TransportNumber": "0FLK7W1MA",
+            "EntryPoint": _text(registered, "PortOfDestinationName"),
+            "ProductList": {"Product": [_product(line) for line in goods]},
+            "TotalNetWeight": _sum(goods, "NetWeight"),
+            "TotalNetWeightUnitCode": "KGM",
+            "TotalNetWeightUnitName": "Kilôgam",
+            "PhytoCerNo": f"VN-V2-{_text(registered, 'NSWFileCode')}",
+            "Original": "1",
+            "Copy": "2",
+            "Packed": "1",
+            "Repacked": "0",
+            "InOriginal": "1",
+            "NewContainer": "0",
+            "BasedOnOriPhytoCer": "0",
+            "AddInspection": "0",
+            "AddDeclaration": "The consignment is free from Bactrocera spp. and meets the import requirements of the European Union.",
+            "Date": "2026-10-13",
+            "TreatmentCode": "1",
+            "TreatmentName": "Xử lý hơi nước nóng",
+            "Concentration": "46,5 độ C",
+            "Duration": "40 phút",
+            "PlaceOfIssue": "Thành phố Hồ Chí Minh",
+            "DateIssue": "2026-10-13",
+            "NameOfOfficer": "Nguyễn Hoàng Sơn",
+        }
+    }
+
+
+def read(element: etree._Element) -> Tree:
+    """Read an element's children as a tree, the way write() would write them; comments and attributes are passed over."""
+    tree: dict[str, str | Tree | list[Tree]] = {}
+    for child in element.iterchildren(etree.Element):
+        name, value = str(child.tag), (read(child) if len(child) else child.text or "")
+        known = tree.get(name)
+        if isinstance(value, Mapping) and isinstance(known, Mapping):
+            tree[name] = [known, value]
+        elif isinstance(value, Mapping) and isinstance(known, list):
+            known.append(value)
+        else:
+            tree[name] = value
+    return tree
+
+
+def write(tree: Tree) -> bytes:
+    """Write a tree as canonical XML without namespaces: no declaration, no white space between elements, no short empty tags."""
+    return "".join(_written(tree)).encode()
 
 
 def _net(line: int) -> int:
     return 4_800 + 120 * line
 
 
-def _goods(goods: Goods, line: int, consignment: Consignment) -> Tree:
+def _goods(line: int, consignment: Consignment) -> Tree:
+    goods = PRODUCE[(line - 1) % len(PRODUCE)]
     return {
         "Sort": f"{line}",
         "Id": f"{consignment.number * 1_000 + line}",
@@ -253,17 +274,29 @@ def _goods(goods: Goods, line: int, consignment: Consignment) -> Tree:
     }
 
 
-def _product(goods: Goods, line: int) -> Tree:
-    return {
-        "ProductName": goods.name,
-        "BotanicalName": goods.botanical,
-        "Quantity": "960",
-        "QuantityUnitCode": goods.unit,
-        "QuantityUnitName": goods.unit_name,
-        "NetWeight": f"{_net(line)}",
-        "NetWeightUnitCode": "KGM",
-        "NetWeightUnitName": "Kilôgam",
-    }
+def _product(goods: Tree) -> Tree:
+    names = {"ProductName": "NameOfGoods", "BotanicalName": "NameSicenceOfGoods"}
+    same = ("Quantity", "QuantityUnitCode", "QuantityUnitName", "NetWeight", "NetWeightUnitCode", "NetWeightUnitName")
+    return {name: _text(goods, source) for name, source in (names | dict(zip(same, same, strict=True))).items() if source in goods}
+
+
+def _goods_of(registered: Tree) -> Sequence[Tree]:
+    listed = registered["GoodsList"]
+    goods = listed.get("Goods", ()) if isinstance(listed, Mapping) else ()
+    return [goods] if isinstance(goods, Mapping) else [line for line in goods if isinstance(line, Mapping)]
+
+
+def _sum(goods: Sequence[Tree], name: str) -> str:
+    return f"{sum(Decimal(_text(line, name) or 0) for line in goods)}"
+
+
+def _dispatch(registered: Tree) -> str:
+    return f"{_text(registered, 'NSWFileCode')}/KDTV-V2"
+
+
+def _text(tree: Tree, name: str) -> str:
+    value = tree.get(name, "")
+    return value if isinstance(value, str) else ""
 
 
 def _written(tree: Tree) -> Iterator[str]:

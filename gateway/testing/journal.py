@@ -101,6 +101,16 @@ class Journal:
         """Give the request of a message that took effect, as it arrived."""
         return self._requests.get(message_id)
 
+    def effects(self) -> list[str]:
+        """Give the ids of the messages that took effect, in the order in which they came."""
+        with self._lock:
+            return list(self._answers)
+
+    def arrivals(self) -> list[Mapping[str, str | int]]:
+        """Give the raw arrivals, in the order in which they came."""
+        with self._lock:
+            return list(self._arrivals)
+
     def unfinished(self) -> Iterator[SimRequest]:
         """Give the messages whose follow-up is still owed, in the order in which they came."""
         with self._lock:
