@@ -1,6 +1,5 @@
 """The adapters' half: an envelope becomes a SOAP request in an agency's dialect, its reply becomes an outcome. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lxml import etree
@@ -47,7 +46,7 @@ class Answer:
 def encode(dialect: Dialect, envelope: Envelope, route: Route) -> Request:
     """Write a message as an agency wants it: To, codes and version in its spelling, signatures by its profile.
 
-    Reads from the party's data: what dialects.OVERRIDES lists, `soap` ("1.1", "1.2"), `version`, `office_code`, and any
+    Reads from the party's data: what dialects.for_party lists, `soap` ("1.1", "1.2"), `version`, `office_code`, and any
     procedure code as a key whose value is the party's spelling of it.
     """
     party = route.party
@@ -66,7 +65,7 @@ def encode(dialect: Dialect, envelope: Envelope, route: Route) -> Request:
         endpoint=route.endpoint,
         action=spelled.action,
         body=b"" if sealed else wrapping(document),
-        headers=_headers(wrapping.version, spelled.action),
+        headers={"content-type": _media_type(wrapping.version, spelled.action)},
         seal=Seal(profile="xmldsig", document=document, wrap=wrapping) if sealed else None,
     )
 
@@ -90,7 +89,7 @@ def read_answer(payload: bytes) -> Answer:
     """Read a reply envelope, in either error dialect. Raises NotReadable where it is not XML."""
     root = parse(payload)
     return Answer(
-        function=_text(root, "Header/Subject/function").zfill(2),
+        function=_text(root, "Header/Subject/function"),
         reference=_text(root, "Header/Reference/messageId"),
         errors=tuple(
             (_text(error, names.code), _text(error, names.name))
@@ -111,19 +110,17 @@ def _document(envelope: Envelope, party: Party, document_type: str) -> bytes:
     )
 
 
-def _headers(version: str, action: str) -> Mapping[str, str]:
-    """SOAP 1.1 says the action in a header of its own, always and quoted; SOAP 1.2 in the media type."""
+def _media_type(version: str, action: str) -> str:
+    """SOAP 1.2 says the action in the media type; SOAP 1.1 has a header for it, which the transport writes."""
     media_type = soap.media_type(version)
-    if version == "1.2":
-        return {"content-type": f'{media_type}; action="{action}"' if action else media_type}
-    return {"content-type": media_type, "soapaction": f'"{action}"'}
+    return f'{media_type}; action="{action}"' if version == "1.2" and action else media_type
 
 
 def _outcome(answer: Answer, status: int, try_later: frozenset[str]) -> Outcome:
     codes = [code for code, _ in answer.errors]
     if answer.function == RECEIVED:
         return Delivered(reference=answer.reference) if status in SUCCESS else Failed(code=f"http-{status}")
-    if answer.function != REFUSED:
+    if answer.function not in (REFUSED, "0"):
         return Failed(code="reply-unreadable", detail="neither 99 nor 00")
     reason = "; ".join(f"{code}: {name}" for code, name in answer.errors)[:MAX_REASON] or "00"
     if codes and all(code in try_later for code in codes):

@@ -4,7 +4,6 @@ A dialect is data. All of them carry the whole envelope as text in one element; 
 public about a dialect is marked so in docs/protocol/VNSW.md and can be overridden in a party's data.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.model import Party
@@ -90,18 +89,16 @@ SCIENCE_MINISTRY = Dialect(
 )
 DIALECTS = (GATEWAY, GATEWAY_SEND, SERVICE, SEND_TO_MINISTRY, TRANSPORT_MINISTRY, MARD, SCIENCE_MINISTRY)
 
-# What a party's data may change about its adapter's dialect: key in parties.toml -> field here.
-OVERRIDES: Mapping[str, str] = {
-    "namespace": "namespace",
-    "fields_namespace": "fields_namespace",
-    "request": "request",
-    "payload": "payload",
-    "holder": "holder",
-    "action": "action",
-}
-
 
 def for_party(dialect: Dialect, party: Party) -> Dialect:
-    """Give an adapter's dialect as one party wants it."""
-    changes = {field: party.dialect[key] for key, field in OVERRIDES.items() if key in party.dialect}
-    return replace(dialect, **changes) if changes else dialect
+    """Give an adapter's dialect as one party wants it: what its data may change is listed here."""
+    wanted = party.dialect
+    return replace(
+        dialect,
+        namespace=wanted.get("namespace", dialect.namespace),
+        fields_namespace=wanted.get("fields_namespace", dialect.fields_namespace),
+        request=wanted.get("request", dialect.request),
+        payload=wanted.get("payload", dialect.payload),
+        holder=wanted.get("holder", dialect.holder),
+        action=wanted.get("action", dialect.action),
+    )

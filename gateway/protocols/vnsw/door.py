@@ -75,13 +75,14 @@ class VnswDoor:
         operation = operation_of(body.child)
         dialect = self._dialect(etree.QName(operation))
         field = field_of(operation, dialect.payload)
-        holder = operation if field is None else field.getparent()
+        holder = None if field is None else field.getparent()
+        hints = operation if holder is None else holder
         wrapper = Wrapper(
             protocol=PROTOCOL,
             operation=str(operation.tag),
             version=body.version,
-            office_code=hint_of(holder, dialect.office),
-            document_type=hint_of(holder, dialect.document_type),
+            office_code=hint_of(hints, dialect.office),
+            document_type=hint_of(hints, dialect.document_type),
         )
         return Opened(wrapper=wrapper, payload=b"" if field is None else payload_of(field))
 

@@ -31,7 +31,7 @@ def payload_of(element: etree._Element) -> bytes:
     if len(element) == 0:
         return payload_bytes(element.text or "")
     children = [child for child in element if isinstance(child.tag, str)]
-    text = "".join(element.xpath("text()"))
+    text = "".join([element.text or "", *(child.tail or "" for child in element)])
     if len(children) == 1 and not text.strip(WHITE):
         return canonical(children[0], prefixes=value_prefixes(children[0]))
     return payload_bytes(text)

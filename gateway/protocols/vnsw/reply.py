@@ -4,16 +4,16 @@ Pure and deterministic: the same receipt or refusal always gives the same bytes,
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from gateway.errors import Problem, explain, remedy
 from gateway.model import Header, Identity, Receipt, Refusal, Subject, Wrapper
-from gateway.xml.envelope import write
-from gateway.xml.soap import escape_text
+from gateway.xml.envelope import swap, write
+from gateway.xml.header import text_element
 
 from .codes import field_code
 from .dialects import Answers
-from .payload import NOT_XML
 
 RECEIVED, REFUSED = "99", "00"
 VERSION = "1.0"  # of a reply to a message that says none
@@ -24,7 +24,7 @@ MAX_WHAT, MAX_PLACE, MAX_FIX = 600, 250, 400  # characters; an ErrorName stays b
 
 def accepted(receipt: Receipt, answers: Answers, *, zone: tzinfo) -> bytes:
     """Write the 99 reply: the day and time of receipt, nothing else."""
-    content = _element(answers.received, _local(receipt.accepted_at, zone))
+    content = text_element(answers.received, _local(receipt.accepted_at, zone))
     return write(_turned(receipt.header, RECEIVED, receipt.message, receipt.accepted_at), content, zone=zone)
 
 
@@ -63,34 +63,19 @@ def _line(problem: Problem, language: str) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    """One line, at most so long, only characters that XML can hold."""
-    line = " ".join(NOT_XML.sub("\ufffd", text).split())
+    """One line, at most so long."""
+    line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def _turned(header: Header, function: str, message: str, at: datetime) -> Header:
     """The reply's header: From and To exchanged, our message id, the same subject with another function."""
-    asked = header.subject
-    subject = Subject(
-        document_type=asked.document_type,
-        type=asked.type,
-        function=function,
-        reference=asked.reference,
-        year=asked.year,
-        previous=asked.previous,
-        previous_year=asked.previous_year,
-    )
-    return Header(
-        id=message, sender=header.receiver, receiver=header.sender, subject=subject, sent_at=at, version=header.version or VERSION
-    )
+    subject = replace(header.subject, function=function)
+    return replace(swap(header), id=message, subject=subject, sent_at=at, version=header.version or VERSION)
 
 
 def _error(code: str, name: str, answers: Answers) -> bytes:
-    return _holder(answers.error, (_element(answers.code, code), _element(answers.name, name)))
-
-
-def _element(name: str, text: str) -> bytes:
-    return b"<%b>%b</%b>" % (name.encode(), escape_text(text), name.encode())
+    return _holder(answers.error, (text_element(answers.code, code), text_element(answers.name, name)))
 
 
 def _holder(name: str, children: Iterable[bytes]) -> bytes:

@@ -5,6 +5,7 @@ from html import escape
 from lxml import etree
 
 from gateway.errors import Code, NotReadable, Problem
+from gateway.xml.parse import line_of
 from gateway.xml.soap import escape_text
 
 from .dialects import Dialect
@@ -43,7 +44,7 @@ def field_of(operation: etree._Element, name: str) -> etree._Element | None:
     for _ in range(MAX_HOLDERS):
         found = [element for element in level if etree.QName(element).localname == name]
         if len(found) > 1:
-            raise NotReadable(Code.NOT_SOAP, Problem(text="vnsw.field-twice", line=found[1].sourceline, values={"field": name}))
+            raise NotReadable(Code.NOT_SOAP, Problem(text="vnsw.field-twice", line=line_of(found[1]), values={"field": name}))
         if found:
             return found[0]
         level = [child for element in level for child in _elements(element)]

@@ -51,9 +51,7 @@ def door(parties: Parties) -> VnswDoor:
 
 @pytest.fixture
 def receipt() -> Receipt:
-    return Receipt(
-        message=MESSAGE, header=builders.header("10/01"), sender=PartyCode("NSW"), sha256="0" * 64, accepted_at=AT, seal="none"
-    )
+    return Receipt(message=MESSAGE, header=builders.header("10/01"), sender=PartyCode("NSW"), sha256="0" * 64, accepted_at=AT, seal="none")
 
 
 @pytest.fixture

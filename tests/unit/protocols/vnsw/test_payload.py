@@ -77,7 +77,9 @@ def test_three_escapes_are_not_peeled() -> None:
     assert payload_bytes(escaped(escaped(ENVELOPE))).startswith(b"&amp;lt;")
 
 
-@pytest.mark.parametrize(("reference", "character"), [("&#13;", "\r"), ("&#xD;", "\r"), ("&#7879;", "ệ"), ("&#x1EC7;", "ệ"), ("&quot;", '"')])
+@pytest.mark.parametrize(
+    ("reference", "character"), [("&#13;", "\r"), ("&#xD;", "\r"), ("&#7879;", "ệ"), ("&#x1EC7;", "ệ"), ("&quot;", '"')]
+)
 def test_an_escaped_document_may_use_any_reference(reference: str, character: str) -> None:
     assert payload_bytes(f"&lt;a&gt;{reference}&lt;/a&gt;") == f"<a>{character}</a>".encode()
 
