@@ -1,0 +1,1 @@
+"""The IPPC ePhyto hub: certificates to the importing country's plant protection organisation."""

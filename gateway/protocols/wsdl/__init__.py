@@ -1,0 +1,1 @@
+"""What agencies with a WSDL of their own speak: typed SOAP calls."""
