@@ -16,6 +16,7 @@ MAX_LENGTH = 500  # characters: longer is a table that wants to be several rules
 MAX_NESTING = 2  # macros inside one another: each level multiplies the cost by the length of a list
 MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map", "has"})
 
+_MEMBERS = MACROS | {"size"}  # what may follow `facts.` and is no fact
 _TOKEN = re.compile(
     r"""(?P<comment>//[^\n]*)
       | (?P<text>[rRbB]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'))
@@ -93,9 +94,7 @@ def _refuse_undeclared(text: str, declared: Mapping[str, Collection[str]]) -> No
     tokens = _tokens(text)
     for table, mark, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
         named = name.strip("'\"") if mark == "[" and name[0] in "'\"" else name if mark == "." else None
-        if table in declared and named is not None and named not in declared[table] and named not in MACROS:
-            if mark == "." and named == "size":
-                continue
+        if table in declared and named is not None and named not in declared[table] and named not in _MEMBERS:
             raise _invalid("condition-undeclared", table=table, name=named, known=", ".join(sorted(declared[table])) or "-")
 
 

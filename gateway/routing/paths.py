@@ -37,13 +37,14 @@ class PathTree(Generic[Label]):
         return found
 
     def _walk(self, element: _Element) -> Iterator[tuple[Label, str]]:
+        if not self.below:
+            return  # without a tag, iterchildren gives every child
         for child in element.iterchildren(*self.below):
             branch = self.below[child.tag]
             if branch.here and (text := (child.text or "").strip()) and len(text) <= MAX_VALUE:
                 for label in branch.here:
                     yield label, text
-            if branch.below:
-                yield from branch._walk(child)  # noqa: SLF001 -- the same class
+            yield from branch._walk(child)  # noqa: SLF001 -- the same class
 
 
 def is_path(text: str) -> bool:
