@@ -22,7 +22,10 @@ _BOUND = re.compile(r"(?:certificate:[0-9a-f]{64}|key:[\w.-]{1,64})")
 _KINDS = {  # pydantic's name of an error -> the text of ours that says which kind is wanted
     "string_type": "want-text", "list_type": "want-list", "dict_type": "want-table", "model_type": "want-table",
     "model_attributes_type": "want-table", "int_type": "want-number", "float_type": "want-number", "bool_type": "want-truth",
-    "date_type": "want-date", "is_instance_of": "want-date",
+}  # fmt: skip
+_BOUNDS = {  # pydantic's name -> the text of ours, and where pydantic keeps the bound
+    "string_too_long": ("too-long", "max_length"), "string_too_short": ("too-short", "min_length"),
+    "too_short": ("too-short", "min_length"), "greater_than_equal": ("too-small", "ge"), "less_than_equal": ("too-large", "le"),
 }  # fmt: skip
 
 
@@ -335,7 +338,8 @@ def fill(form: type[Form], table: Mapping[str, object]) -> Form | list[Fault]:
     try:
         return form.model_validate(table)
     except ValidationError as error:
-        return [_fault(form, details) for details in error.errors(include_url=False)]
+        faults = [_fault(form, details) for details in error.errors(include_url=False)]
+        return list({(fault.place, fault.text): fault for fault in faults}.values())  # a union complains once for each member
 
 
 def _fault(form: type[Form], details: ErrorDetails) -> Fault:
@@ -352,9 +356,14 @@ def _fault(form: type[Form], details: ErrorDetails) -> Fault:
         return Fault(place=place, text=_KINDS[name], values={"key": key, "found": _kind_of(details["input"])})
     if name == "literal_error":
         return Fault(place=place, text="want-choice", values={"key": key, "found": str(details["input"]), "accepted": values["expected"]})
+    if name in _BOUNDS:
+        text, bound = _BOUNDS[name]
+        return Fault(place=place, text=text, values={"key": key, "limit": values[bound]})
+    if name.startswith("date"):
+        return Fault(place=place, text="want-date", values={"key": key, "found": _kind_of(details["input"])})
     if "found" in values:  # one of our own kinds
         return Fault(place=place, text=f"want-{name}", values={"key": key, **values})
-    return Fault(place=place, text="value-out-of-bounds", values={"key": key, "detail": details["msg"]})
+    return Fault(place=place, text="value-wrong", values={"key": key, "detail": details["msg"]})
 
 
 def _keys_at(form: type[Form], place: Place) -> list[str]:

@@ -44,7 +44,7 @@ class RuleSet:
         """Find the version of a procedure that is in force at a moment; raises NotValid where there is none."""
         versions = self.catalogue.get(code)
         if versions is None:
-            values = {"procedure": code, "near": nearest(code, self.catalogue) or "-"}
+            values = {"procedure": code, "near": nearest(code, self.catalogue)}
             raise NotValid(Code.PROCEDURE_UNKNOWN, Problem(text="routing.procedure-unknown", path=_DOCUMENT_TYPE, values=values))
         for version in versions:
             if version.in_force(at):
