@@ -13,7 +13,8 @@ from zeep.helpers import serialize_object
 
 from gateway.errors import Code, NotReadable, NotValid, Problem
 from gateway.xml import soap
-from gateway.xml.namespaces import SOAP11, XS
+from gateway.xml.namespaces import SOAP11, WSDL11, XS
+from gateway.xml.parse import parse
 
 MEDIA_TYPE = "text/xml; charset=utf-8"
 VERSION = "1.1"  # the only one that WSDLs of our partners bind
@@ -61,6 +62,7 @@ class Codec:
         operations = [operation for binding in bindings for operation in binding.all().values()]
         self._operations: Mapping[str, Any] = {operation.name: operation for operation in operations}
         self._prefixes = {prefix: name for prefix, name in self._client.namespaces.items() if name != XS}  # declared once, at the top
+        self._schemas = _schemas(wsdl)
         self._requests = {operation.input.body.qname.text: operation.name for operation in operations}
         self._answers = {operation.output.body.qname.text: operation.name for operation in operations}
 
@@ -96,11 +98,13 @@ class Codec:
         self._render(holder, element, values, operation)
         return soap.wrap(etree.tostring(holder[0], encoding="UTF-8"), version=VERSION)
 
-    @staticmethod
-    def _render(parent: etree._Element, element: Any, values: Mapping[str, object], operation: str) -> None:
+    def _render(self, parent: etree._Element, element: Any, values: Mapping[str, object], operation: str) -> None:
+        """Write values as the last child of `parent`; the schema has the last word, because zeep checks no simple types."""
         try:
             element.render(parent, element(**values))
-        except (ZeepError, TypeError, ValueError) as error:
+            if element.qname.namespace in self._schemas:
+                self._schemas[element.qname.namespace].assertValid(parent[-1])
+        except (ZeepError, TypeError, ValueError, etree.DocumentInvalid) as error:
             problem = Problem(text="wsdl.values", values={"operation": operation, "reason": str(error)})
             raise NotValid(Code.SCHEMA, problem) from error
 
@@ -157,10 +161,14 @@ class _LocalFiles(Transport):
         raise PermissionError(f"a codec does not call {address}")
 
 
+def _schemas(wsdl: Path) -> Mapping[str, etree.XMLSchema]:
+    """Compile the schemas that the WSDL imports from files, by namespace; those inside it are zeep's alone."""
+    imports = parse(wsdl.read_bytes()).iterfind(f"{{{WSDL11}}}types/{{{XS}}}schema/{{{XS}}}import[@schemaLocation]")
+    return {found.get("namespace", ""): etree.XMLSchema(file=str(wsdl.parent / found.get("schemaLocation", ""))) for found in imports}
+
+
 def _body_child(body: bytes) -> etree._Element:
-    """Take the SOAP wrapper off; comments and processing instructions say nothing and confuse zeep."""
     unwrapped = soap.unwrap(body)
     if unwrapped.version != VERSION:
         raise NotReadable(Code.NOT_SOAP, Problem(text="wsdl.soap-version", values={"version": unwrapped.version}))
-    etree.strip_tags(unwrapped.child, etree.Comment, etree.ProcessingInstruction)
     return unwrapped.child
