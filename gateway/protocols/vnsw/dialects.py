@@ -5,6 +5,7 @@ public about a dialect is marked so in docs/protocol/VNSW.md and can be overridd
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from gateway.model import Party
 
@@ -47,6 +48,7 @@ class Dialect:
     payload: str = "requestPayload"
     result: str = "responsePayload"
     office: str = ""
+    office_of: Literal["sender", "receiver"] = "receiver"  # whose code `office` names
     document_type: str = ""
     holder: str = ""
     result_holder: str = ""
@@ -60,15 +62,15 @@ class Dialect:
         return self.namespace if self.fields_namespace is None else self.fields_namespace
 
 
-GATEWAY = Dialect(name="gateway", namespace=RECEIVE_NS, office="officeCode", document_type="documentType")
-GATEWAY_SEND = replace(GATEWAY, name="gateway-send", namespace=SEND_NS)
+GATEWAY = Dialect(name="gateway", namespace=RECEIVE_NS, office="officeCode", office_of="sender", document_type="documentType")
+GATEWAY_SEND = replace(GATEWAY, name="gateway-send", namespace=SEND_NS, office_of="receiver")
 SERVICE = Dialect(name="service", namespace=SERVICE_NS)
 SEND_TO_MINISTRY = replace(SERVICE, name="send-to-ministry", request="sendToMinistryRequest", response="sendToMinistryResponse")
 TRANSPORT_MINISTRY = replace(
-    GATEWAY, name="transport-ministry", namespace=ANY_NS, request="NSWRequest", response="NSWResponse", answers=TRANSPORT
+    GATEWAY_SEND, name="transport-ministry", namespace=ANY_NS, request="NSWRequest", response="NSWResponse", answers=TRANSPORT
 )
 MARD = replace(
-    GATEWAY,
+    GATEWAY_SEND,
     name="mard",
     namespace=MARD_NS,
     fields_namespace=MARD_DATA_NS,

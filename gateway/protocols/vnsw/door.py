@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 
-from lxml import etree
-
 from gateway.errors import Code, NotReadable, Problem, explain
 from gateway.model import Arrival, Header, Identity, Receipt, Refusal, Reply, Wrapper
 from gateway.ports import Directory, Opened
@@ -18,9 +16,10 @@ from . import reply
 from .codes import FAULTS
 from .dialects import ANY_NS, DIALECTS, Dialect
 from .payload import payload_of
-from .wrapping import field_of, hint_of, operation_of, response
+from .wrapping import field_of, hint_of, operation_of, response, split
 
 PROTOCOL = "vnsw"
+MAX_NAME = 200  # characters of an unknown operation's name that a fault repeats
 RETRY_AFTER = "30"  # seconds; a hint for clients that read it
 _NOBODY = Identity(name="", identity="", country="", ministry="", organization="")
 
@@ -63,7 +62,7 @@ class VnswDoor:
             return self._fault(opened, result)
         if opened is None:
             raise ValueError("a receipt without what was opened")
-        dialect = self._dialect(etree.QName(opened.wrapper.operation))
+        dialect = self._dialect(opened.wrapper.operation)
         envelope = self._envelope(dialect, opened.wrapper, result)
         sealed = self._sign(envelope) if result.seal == "xmldsig" else envelope
         body = soap.wrap(response(dialect, sealed), version=opened.wrapper.version)
@@ -73,7 +72,7 @@ class VnswDoor:
 
     def _opened(self, body: soap.SoapBody) -> Opened:
         operation = operation_of(body.child)
-        dialect = self._dialect(etree.QName(operation))
+        dialect = self._dialect(str(operation.tag))
         field = field_of(operation, dialect.payload)
         holder = None if field is None else field.getparent()
         hints = operation if holder is None else holder
@@ -86,14 +85,14 @@ class VnswDoor:
         )
         return Opened(wrapper=wrapper, payload=b"" if field is None else payload_of(field))
 
-    def _dialect(self, name: etree.QName) -> Dialect:
-        namespace = name.namespace or ""
-        exact = self._dialects.get((namespace, name.localname))
+    def _dialect(self, operation: str) -> Dialect:
+        namespace, local = split(operation)
+        exact = self._dialects.get((namespace, local))
         if exact:
             return exact
-        anywhere = self._dialects.get((ANY_NS, name.localname))
+        anywhere = self._dialects.get((ANY_NS, local))
         if anywhere is None:
-            raise NotReadable(Code.NOT_SOAP, Problem(text="vnsw.operation", values={"operation": name.text}))
+            raise NotReadable(Code.NOT_SOAP, Problem(text="vnsw.operation", values={"operation": operation[:MAX_NAME]}))
         return replace(anywhere, namespace=namespace)
 
     # --- answering ---

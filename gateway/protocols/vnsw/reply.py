@@ -9,8 +9,8 @@ from datetime import datetime, tzinfo
 
 from gateway.errors import Problem, explain, remedy
 from gateway.model import Header, Identity, Receipt, Refusal, Subject, Wrapper
-from gateway.xml.envelope import swap, write
-from gateway.xml.header import text_element
+from gateway.xml.envelope import swap
+from gateway.xml.header import text_element, write_date, write_header
 
 from .codes import field_code
 from .dialects import Answers
@@ -24,16 +24,16 @@ MAX_WHAT, MAX_PLACE, MAX_FIX = 600, 250, 400  # characters; an ErrorName stays b
 
 def accepted(receipt: Receipt, answers: Answers, *, zone: tzinfo) -> bytes:
     """Write the 99 reply: the day and time of receipt, nothing else."""
-    content = text_element(answers.received, _local(receipt.accepted_at, zone))
-    return write(_turned(receipt.header, RECEIVED, receipt.message, receipt.accepted_at), content, zone=zone)
+    header = _turned(receipt.header, RECEIVED, receipt.message, receipt.accepted_at)
+    return _envelope(header, text_element(answers.received, write_date(receipt.accepted_at, zone)), zone)
 
 
 def refused(refusal: Refusal, header: Header, answers: Answers, *, language: str, zone: tzinfo) -> bytes:
     """Write the 00 reply: one error a problem, at most MAX_ERRORS; `header` is the refused message's, or what stands in for it."""
     code = field_code(refusal.code)
     errors = (_error(code, spoken(problem, language), answers) for problem in refusal.problems[:MAX_ERRORS])
-    content = _holder(answers.errors, errors)
-    return write(_turned(header, REFUSED, refusal.message, refusal.refused_at), content, zone=zone)
+    turned = _turned(header, REFUSED, refusal.message, refusal.refused_at)
+    return _envelope(turned, _element(answers.errors, *errors), zone)
 
 
 def stand_in(wrapper: Wrapper, *, sender: Identity, receiver: Identity) -> Header:
@@ -74,13 +74,14 @@ def _turned(header: Header, function: str, message: str, at: datetime) -> Header
     return replace(swap(header), id=message, subject=subject, sent_at=at, version=header.version or VERSION)
 
 
+def _envelope(header: Header, content: bytes, zone: tzinfo) -> bytes:
+    """The whole envelope, canonical because each of its parts is."""
+    return b"<Envelope>%b<Body><Content>%b</Content></Body></Envelope>" % (write_header(header, zone=zone), content)
+
+
 def _error(code: str, name: str, answers: Answers) -> bytes:
-    return _holder(answers.error, (text_element(answers.code, code), text_element(answers.name, name)))
+    return _element(answers.error, text_element(answers.code, code), text_element(answers.name, name))
 
 
-def _holder(name: str, children: Iterable[bytes]) -> bytes:
-    return b"<%b>%b</%b>" % (name.encode(), b"".join(children), name.encode())
-
-
-def _local(at: datetime, zone: tzinfo) -> str:
-    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+def _element(name: str, *inside: bytes) -> bytes:
+    return b"<%b>%b</%b>" % (name.encode(), b"".join(inside), name.encode())

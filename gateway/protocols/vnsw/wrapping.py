@@ -27,9 +27,20 @@ def response(dialect: Dialect, envelope: bytes) -> bytes:
     return _operation(dialect, dialect.response, dialect.result_holder, _field(dialect, dialect.result, escape_text(envelope)))
 
 
+def name_of(element: etree._Element) -> tuple[str, str]:
+    """Give an element's namespace, empty where it has none, and its local name."""
+    return split(str(element.tag))
+
+
+def split(name: str) -> tuple[str, str]:
+    """Take a name in Clark's notation, `{namespace}local`, apart."""
+    namespace, _, local = name.rpartition("}")
+    return namespace[1:], local
+
+
 def operation_of(child: etree._Element) -> etree._Element:
     """Give the operation's element: the Body child, or what stands alone inside the optional wrapper."""
-    if etree.QName(child).localname != OPTIONAL_WRAPPER:
+    if name_of(child)[1] != OPTIONAL_WRAPPER:
         return child
     children = _elements(child)
     return children[0] if len(children) == 1 else child
@@ -42,7 +53,7 @@ def field_of(operation: etree._Element, name: str) -> etree._Element | None:
     """
     level = _elements(operation)
     for _ in range(MAX_HOLDERS):
-        found = [element for element in level if etree.QName(element).localname == name]
+        found = [element for element in level if name_of(element)[1] == name]
         if len(found) > 1:
             raise NotReadable(Code.NOT_SOAP, Problem(text="vnsw.field-twice", line=line_of(found[1]), values={"field": name}))
         if found:
@@ -53,7 +64,7 @@ def field_of(operation: etree._Element, name: str) -> etree._Element | None:
 
 def hint_of(holder: etree._Element, name: str) -> str:
     """Read a hint that stands beside the payload; empty where it is missing."""
-    found = (element for element in _elements(holder) if etree.QName(element).localname == name)
+    found = (element for element in _elements(holder) if name_of(element)[1] == name)
     return next(((element.text or "").strip() for element in found), "") if name else ""
 
 

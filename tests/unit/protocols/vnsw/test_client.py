@@ -48,6 +48,12 @@ def test_a_signing_party_gets_its_body_only_when_it_is_sealed(door: VnswDoor) ->
     assert door.open(builders.arrival(request.seal.wrap(sealed))).payload == sealed
 
 
+def test_the_portal_is_called_under_the_senders_code(door: VnswDoor) -> None:
+    request = encode(GATEWAY, builders.envelope("21/18"), builders.route(builders.party("NSW")))
+
+    assert door.open(builders.arrival(request.body)).wrapper.office_code == "BNN"
+
+
 @pytest.mark.parametrize("signature", ["none", "xmldsig"])
 def test_the_same_message_makes_the_same_request(signature: str) -> None:
     to = route(accepts=SealProfile(signature=signature))
