@@ -10,7 +10,8 @@ from gateway.model import Party, PartyCode
 
 OPEN_AFTER = 5  # failures in a row: more than one message's bad luck
 PROBE_EVERY = timedelta(seconds=2)  # so that a partner is taken up again within 5 seconds of its recovery
-NOT_ITS_FAULT = frozenset({"defect", "no-adapter", "no-party", "content"})  # our own failures say nothing about the partner
+# Failures that say the partner is not there. Any other may be one message's own, or ours.
+AWAY = frozenset({"dns", "refused", "timeout", "tls", "reset", "not-http", "other", "http-502", "http-503", "http-504"})
 
 
 @dataclass(slots=True)
@@ -50,14 +51,13 @@ class Circuits:
         with self._lock:
             line = self._line(party)
             line.under_way -= 1
-            failed = isinstance(outcome, Failed)
-            if outcome is None or (isinstance(outcome, Failed) and outcome.code in NOT_ITS_FAULT):
-                line.probing = False
-                return False
-            came_back = line.probe_at is not None and not failed
-            line.failures = line.failures + 1 if failed else 0
-            line.probe_at = now + PROBE_EVERY if line.failures >= OPEN_AFTER else None
             line.probing = False
+            if outcome is None or (isinstance(outcome, Failed) and outcome.code not in AWAY):
+                return False
+            away = isinstance(outcome, Failed)
+            came_back = line.probe_at is not None and not away
+            line.failures = line.failures + 1 if away else 0
+            line.probe_at = now + PROBE_EVERY if line.failures >= OPEN_AFTER else None
             return came_back
 
     def open(self) -> Mapping[PartyCode, datetime]:

@@ -45,13 +45,13 @@ class FileCipher:
 
     def decrypt(self, sealed: bytes, *, context: str) -> bytes:
         """Decrypt what encrypt() made; raises Unavailable where its key is not here or a byte was changed."""
-        start = 1 + sealed[0]
+        start = 1 + (sealed[0] if sealed else 0)
         name = sealed[1:start].decode("ascii", "replace")
         if name not in self._keys:
             raise Unavailable(Code.UNAVAILABLE, Problem(text="cipher.no-key", values={"key": name}))
         try:
             return self._keys[name].decrypt(sealed[start : start + NONCE_BYTES], sealed[start + NONCE_BYTES :], context.encode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise Unavailable(Code.UNAVAILABLE, Problem(text="cipher.changed", values={"row": context})) from error
 
     def fingerprint(self, *parts: bytes) -> bytes:

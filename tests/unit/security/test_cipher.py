@@ -1,0 +1,76 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Unavailable
+from gateway.security.cipher import FileCipher
+
+
+@pytest.fixture
+def cipher(tmp_path: Path) -> FileCipher:
+    return FileCipher(tmp_path / "keys", entropy=os.urandom)
+
+
+def test_decrypts_what_it_encrypted(cipher: FileCipher) -> None:
+    sealed = cipher.encrypt("Kiểm dịch".encode(), context="m/body")
+
+    assert cipher.decrypt(sealed, context="m/body") == "Kiểm dịch".encode()
+    assert "Kiểm dịch".encode() not in sealed
+
+
+@pytest.mark.parametrize("at", [0, 3, 15, -1])
+def test_any_changed_byte_is_refused(cipher: FileCipher, at: int) -> None:
+    sealed = bytearray(cipher.encrypt(b"content", context="m/body"))
+    sealed[at] ^= 1
+
+    with pytest.raises(Unavailable):
+        cipher.decrypt(bytes(sealed), context="m/body")
+
+
+@pytest.mark.parametrize("sealed", [b"", b"\x09", b"\x09content-1", b"\xff" * 40])
+def test_what_is_not_sealed_is_refused(cipher: FileCipher, sealed: bytes) -> None:
+    with pytest.raises(Unavailable):
+        cipher.decrypt(sealed, context="m/body")
+
+
+def test_content_cannot_be_moved_to_another_row(cipher: FileCipher) -> None:
+    sealed = cipher.encrypt(b"content", context="m1/body")
+
+    with pytest.raises(Unavailable):
+        cipher.decrypt(sealed, context="m2/body")
+
+
+def test_restarted_process_reads_what_the_first_wrote(tmp_path: Path) -> None:
+    first = FileCipher(tmp_path / "keys", entropy=os.urandom)
+    second = FileCipher(tmp_path / "keys", entropy=os.urandom)
+
+    assert second.decrypt(first.encrypt(b"x", context="c"), context="c") == b"x"
+    assert second.fingerprint(b"x") == first.fingerprint(b"x")
+
+
+def test_older_key_still_decrypts_and_the_newest_encrypts(tmp_path: Path) -> None:
+    old = FileCipher(tmp_path / "keys", entropy=os.urandom).encrypt(b"x", context="c")
+    (tmp_path / "keys" / "content-10.key").write_bytes(os.urandom(32))
+
+    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
+
+    assert cipher.decrypt(old, context="c") == b"x"
+    assert b"content-10" in cipher.encrypt(b"x", context="c")
+
+
+def test_key_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    FileCipher(tmp_path / "keys", entropy=os.urandom)
+
+    assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "keys").iterdir()} == {0o600}
+
+
+def test_fingerprint_tells_parts_apart(cipher: FileCipher) -> None:
+    assert cipher.fingerprint(b"ab", b"c") != cipher.fingerprint(b"a", b"bc")
+
+
+def test_repr_shows_no_key(tmp_path: Path, cipher: FileCipher) -> None:
+    keys = [p.read_bytes() for p in (tmp_path / "keys").iterdir()]
+
+    assert all(repr(key)[2:-1] not in repr(cipher) and key.hex() not in repr(cipher) for key in keys)

@@ -1,0 +1,146 @@
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import bindparam, insert, select
+
+from gateway.errors import Unavailable
+from gateway.ports import Tx
+from gateway.store.engine import SqliteDatabase, open_database
+from gateway.store.migrate import pending, upgrade
+from gateway.store.sole import Sole
+from gateway.store.tables import LEDGER, METADATA
+
+INSERT = insert(LEDGER).values({c: bindparam(c) for c in ("at", "kind", "leaf")})
+KINDS = select(LEDGER.c.kind).order_by(LEDGER.c.id)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/g.db"
+    upgrade(url)
+    return url
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[SqliteDatabase]:
+    database = open_database(url)
+    yield database
+    database.close()
+
+
+def add(tx: Tx, kind: str) -> None:
+    tx.changed(INSERT, at=1, kind=kind, leaf="{}")
+
+
+def kinds(database: SqliteDatabase) -> list[str]:
+    return [row[0] for row in database.read(lambda tx: tx.rows(KINDS))]
+
+
+def test_commit_is_seen_by_readers_when_it_returns(database: SqliteDatabase) -> None:
+    database.commit(lambda tx: add(tx, "a"))
+
+    assert kinds(database) == ["a"]
+
+
+def test_commit_is_on_disk_when_it_returns(database: SqliteDatabase, tmp_path: Path) -> None:
+    database.commit(lambda tx: add(tx, "a"))
+
+    other = sqlite3.connect(tmp_path / "g.db")
+    assert other.execute("SELECT kind FROM ledger").fetchall() == [("a",)]
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    other.close()
+
+
+def test_failed_work_undoes_itself_and_not_its_neighbours(database: SqliteDatabase) -> None:
+    gate = threading.Event()
+    failures: list[Exception] = []
+
+    def fail(tx: Tx) -> None:
+        add(tx, "bad")
+        raise ValueError("no")
+
+    def failing() -> None:
+        try:
+            database.commit(fail)
+        except ValueError as error:
+            failures.append(error)
+
+    def blocking(tx: Tx) -> None:
+        gate.wait(5)
+        add(tx, "first")
+
+    threads = [threading.Thread(target=database.commit, args=(blocking,))]
+    threads += [threading.Thread(target=failing), threading.Thread(target=database.commit, args=(lambda tx: add(tx, "good"),))]
+    for thread in threads:
+        thread.start()
+    gate.set()
+    for thread in threads:
+        thread.join()
+
+    assert len(failures) == 1
+    assert sorted(kinds(database)) == ["first", "good"]
+
+
+def test_many_concurrent_commits_all_arrive(database: SqliteDatabase) -> None:
+    threads = [threading.Thread(target=database.commit, args=(lambda tx, n=n: add(tx, str(n)),)) for n in range(50)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(kinds(database), key=int) == [str(n) for n in range(50)]
+
+
+def test_full_database_is_unavailable_and_serves_again_afterwards(database: SqliteDatabase) -> None:
+    def fill(_: Tx) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(Unavailable):
+        database.commit(fill)
+
+    database.commit(lambda tx: add(tx, "after"))
+    assert kinds(database) == ["after"]
+
+
+def test_close_finishes_what_was_given(url: str) -> None:
+    database = open_database(url)
+    database.commit(lambda tx: add(tx, "a"))
+    database.close()
+
+    again = open_database(url)
+    assert kinds(again) == ["a"]
+    again.close()
+
+
+def test_another_kind_of_database_is_refused_in_words() -> None:
+    with pytest.raises(Unavailable) as refused:
+        open_database("mysql://x/y")
+
+    assert refused.value.problems[0].values == {"kind": "mysql"}
+
+
+def test_migrations_make_exactly_the_tables_of_the_program(url: str, tmp_path: Path) -> None:
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415  # only here
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+    from sqlalchemy import create_engine  # noqa: PLC0415
+
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    engine.dispose()
+    assert not pending(url)
+    assert pending(f"sqlite:///{tmp_path}/empty.db")
+
+
+def test_second_process_is_kept_away_until_the_first_ends(tmp_path: Path) -> None:
+    first = Sole(tmp_path / "g.db.lock")
+
+    with pytest.raises(Unavailable):
+        Sole(tmp_path / "g.db.lock")
+
+    first.release()
+    Sole(tmp_path / "g.db.lock").release()
