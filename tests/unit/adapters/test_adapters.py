@@ -85,6 +85,15 @@ def test_an_adapter_is_named_as_its_entry_point(name: str) -> None:
 
 
 @each
+@given(start=st.integers(0, 3000), length=st.integers(0, 40), filling=st.binary(max_size=8), part=st.sampled_from(["accepted", "refused"]))
+def test_a_damaged_reply_is_an_outcome_and_never_an_exception(name: str, start: int, length: int, filling: bytes, part: str) -> None:
+    body = golden(name, f"reply-{part}")
+    damaged = body[:start] + filling + body[start + length :]
+
+    assert isinstance(ADAPTERS[name].decode(Reply(status=200, body=damaged)), Outcome)
+
+
+@each
 @given(body=st.binary(max_size=400), status=st.integers(100, 599))
 def test_an_unreadable_reply_is_a_failure_and_never_an_exception(name: str, body: bytes, status: int) -> None:
     assert isinstance(ADAPTERS[name].decode(Reply(status=status, body=body)), Failed)

@@ -58,6 +58,36 @@ def test_every_client_of_the_field_is_understood(door: VnswDoor, client: str, ve
     assert (found.wrapper.office_code, found.wrapper.document_type) == ("BNN", builders.PROCEDURE)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_call_may_come_in_any_unicode_encoding(door: VnswDoor, encoding: str) -> None:
+    text = builders.soap(ENVELOPE).decode()
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+
+    assert opened(door, (mark + text).encode(encoding)).payload == ENVELOPE
+
+
+@pytest.mark.parametrize("action", ["", '"urn:anything"'])
+def test_the_action_in_a_media_type_changes_nothing(door: VnswDoor, action: str) -> None:
+    call = builders.soap(ENVELOPE, version="1.2")
+
+    assert opened(door, call, f"application/soap+xml; charset=utf-8; action={action}").payload == ENVELOPE
+
+
+def test_addressing_headers_are_left_unread(door: VnswDoor) -> None:
+    block = '<a:To xmlns:a="http://www.w3.org/2005/08/addressing" s:mustUnderstand="1">http://x/ws</a:To>'
+    child = f'<receiveRequest xmlns="{builders.SERVICE_NS}"><requestPayload>x</requestPayload></receiveRequest>'
+
+    assert opened(door, body(child, version="1.2", header=f"<s:Header>{block}</s:Header>")).payload == b"x"
+
+
+def test_a_header_that_must_be_understood_and_is_not_is_refused(door: VnswDoor) -> None:
+    block = '<w:Security xmlns:w="urn:wss" s:mustUnderstand="1"/>'
+    child = f'<receiveRequest xmlns="{builders.SERVICE_NS}"><requestPayload>x</requestPayload></receiveRequest>'
+
+    with pytest.raises(NotReadable):
+        opened(door, body(child, header=f"<s:Header>{block}</s:Header>"))
+
+
 @pytest.mark.parametrize("version", ["1.1", "1.2"])
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: d.name)
 def test_every_dialect_is_found_by_its_name(door: VnswDoor, dialect: Dialect, version: str) -> None:
