@@ -34,7 +34,7 @@ TWELVE_KB = Consignment(goods=12)  # its application is an envelope of 12 KB bef
 IDS = UUID("6f1c1a52-0b3e-5d54-9d52-8a8f3f0c5f10")  # name space of every drawn message id
 
 NSW = Identity(name="NSW", identity="NSW", country="VN", ministry="BTC", organization="TCHQ", unit="NSW")
-MINISTRY = Identity(name="Bộ Nông nghiệp và Môi trường", identity="BNN", country="VN", ministry="BNN", organization="CBVTV")
+MINISTRY = Identity(name="Bộ Nông nghiệp và Môi trường", identity="BNN", country="VN", ministry="BNN", organization="BNN")
 
 GATEWAY_NS = "http://com/vnsw/receive/gateway/generated"
 SERVICE_NS = "http://com/vnsw/ws/generated"

@@ -181,8 +181,8 @@ def certificate(registered: Tree) -> Tree:
         "PhytosanitaryCer": {
             "NSWFileCode": _text(registered, "NSWFileCode"),
             "TypeCer": "1",
-            "CountryExportName": "Việt Nam",
-            "CountryExportCode": "VN",
+            "CountryExportName": _text(registered, "ImporterStateName"),  # the form says "sent to"
+            "CountryExportCode": _text(registered, "ImporterStateCode"),
             "DispatchNo": _dispatch(registered),
             "ExporterName": _text(registered, "Exporter"),
             "ExporterAddress": _text(registered, "ExporterAddress"),

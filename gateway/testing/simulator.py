@@ -5,7 +5,8 @@ What every agency answers besides its own service:
     GET  /_arrivals       {"name", "mode", "arrivals": [raw], "effects": [ids], "repeats": {id: n}, "second_ids": [ids],
                           "sent": [...], "failures": [...]}
     GET  /_effects/ID     the message with that id as it arrived
-    POST /_control        {"mode": "up|down|slow|wrong", "delay_ms": n}
+    POST /_control        {"mode": "up|down|slow|wrong", "delay_ms": n, "gateway": base URL}, each optional
+    POST /_do/NAME        do one of the agency's own acts, such as sending an application; JSON in, JSON out
 
 `down` cuts the connection before anything is read, `slow` answers late what took effect in time, `wrong` answers what no client
 can read and does nothing. A repeat of a message id gets the first answer and has no second effect.
@@ -19,7 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,6 +67,9 @@ class SimContext:
         return not self.stopping.wait(seconds)
 
 
+Act = Callable[[Mapping[str, object], SimContext], Mapping[str, object]]
+
+
 def _unmarked(_request: SimRequest) -> Mark:
     return Mark()
 
@@ -76,13 +80,15 @@ class Simulator:
 
     `handle` answers a request; it is called for one request at a time, and not for repeats. `mark` gives the message's id (empty:
     nothing to remember). `after` runs in the background once for every new message, and again after a restart until it returned
-    True, so what it sends must carry the same ids each time.
+    True, so what it sends must carry the same ids each time. `acts` are what it does when it is told to, by name; an act raises
+    ValueError for orders it cannot follow.
     """
 
     name: str
     handle: Callable[[SimRequest, SimContext], SimReply]
     mark: Callable[[SimRequest], Mark] = _unmarked
     after: Callable[[SimRequest, SimContext], bool] | None = None
+    acts: Mapping[str, Act] = field(default_factory=dict)
 
     def start(
         self, *, port: int = 0, gateway: str = "", pki: Path | None = None, folder: Path | None = None, clock: Clock | None = None
@@ -123,9 +129,11 @@ class RunningSimulator:
         """How it behaves at the moment."""
         return self._mode
 
-    def control(self, mode: str, *, delay_ms: int = 0) -> None:
-        """Change how it behaves; raises ValueError for a mode there is none of."""
-        self._mode, self._delay = Mode(mode), delay_ms / 1000
+    def control(self, *, mode: str = "", delay_ms: int | None = None, gateway: str = "") -> None:
+        """Change what is given of how it behaves and where the gateway is; raises ValueError for a mode there is none of."""
+        self._mode = Mode(mode) if mode else self._mode
+        self._delay = self._delay if delay_ms is None else delay_ms / 1000
+        self.context.gateway = gateway.rstrip("/") or self.context.gateway
 
     def report(self) -> dict[str, object]:
         """Say what GET /_arrivals says."""
@@ -159,7 +167,9 @@ class RunningSimulator:
                 kept = self.context.journal.request(unquote(message_id))
                 return NO_CONTENT if kept is None else SimReply(body=kept.body)
             case "POST", ["_control"]:
-                return self._controlled(request.body)
+                return self._ordered(self._control, request.body)
+            case "POST", ["_do", name] if name in self.simulator.acts:
+                return self._ordered(self._act(name), request.body)
         return NO_CONTENT
 
     def _serve(self, request: SimRequest, mark: Mark) -> SimReply:
@@ -186,13 +196,25 @@ class RunningSimulator:
         except Exception as error:  # noqa: BLE001 - the thread's last frame: a follow-up's bug shows in the report instead of vanishing
             self.context.journal.failed(message_id, at=self.context.clock(), error=repr(error))
 
-    def _controlled(self, body: bytes) -> SimReply:
+    def _ordered(self, follow: Callable[[Mapping[str, object]], Mapping[str, object]], body: bytes) -> SimReply:
+        """Follow an order in JSON; 400 says why it cannot be followed."""
         try:
-            order = json.loads(body)
-            self.control(order["mode"], delay_ms=int(order.get("delay_ms", 0)))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return _json(400, {"accepted": {"mode": [str(mode) for mode in Mode], "delay_ms": "milliseconds, for slow"}})
-        return _json(200, {"mode": str(self._mode), "delay_ms": round(self._delay * 1000)})
+            return _json(200, follow(_order(body)))
+        except (ValueError, TypeError) as error:
+            return _json(400, {"refused": str(error)})
+        except OSError as error:
+            return _json(502, {"refused": f"nobody answered: {error}"})
+
+    def _control(self, order: Mapping[str, object]) -> Mapping[str, object]:
+        delay = order.get("delay_ms")
+        if delay is not None and (not isinstance(delay, int) or delay < 0):
+            raise ValueError("delay_ms is a number of milliseconds")
+        self.control(mode=str(order.get("mode", "")), delay_ms=delay, gateway=str(order.get("gateway", "")))
+        return {"mode": str(self._mode), "delay_ms": round(self._delay * 1000), "gateway": self.context.gateway}
+
+    def _act(self, name: str) -> Callable[[Mapping[str, object]], Mapping[str, object]]:
+        act = self.simulator.acts[name]
+        return lambda order: act(order, self.context)
 
 
 class _Server(ThreadingHTTPServer):
@@ -264,6 +286,13 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -
         raise ConnectionError(type(error).__name__) from error
     finally:
         connection.close()
+
+
+def _order(body: bytes) -> Mapping[str, object]:
+    order = json.loads(body or b"{}")
+    if not isinstance(order, dict):
+        raise TypeError("an order is a JSON object")
+    return order
 
 
 def _json(status: int, value: object) -> SimReply:

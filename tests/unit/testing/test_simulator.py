@@ -1,5 +1,6 @@
 import http.client
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Barrier, Event, Thread
 from typing import Any
@@ -147,13 +148,33 @@ def test_wrong_answers_garbage_without_effect() -> None:
         assert report(agency)["effects"] == []
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'"up"', b"{}", b'{"mode": "sideways"}', b'{"mode": "slow", "delay_ms": "long"}'])
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'"up"', b'{"mode": "sideways"}', b'{"mode": "slow", "delay_ms": "long"}', b'{"delay_ms": -1}']
+)
 def test_an_unreadable_order_is_refused(body: bytes) -> None:
     with ECHO.start() as agency:
         reply = post(agency.url + "/_control", body, HEADERS, timeout=5)
 
         assert reply.status == 400
         assert agency.mode == "up"
+
+
+def test_an_act_is_done_when_it_is_told_to() -> None:
+    def greet(order: Mapping[str, object], context: SimContext) -> Mapping[str, object]:
+        if "name" not in order:
+            raise ValueError("whom?")
+        return {"said": f"{order['name']} at {context.gateway}"}
+
+    with Simulator("polite", echo, acts={"greet": greet}).start() as agency:
+        order(agency, gateway="http://127.0.0.1:1/")
+
+        done = post(agency.url + "/_do/greet", b'{"name": "An"}', HEADERS, timeout=5)
+        refused = post(agency.url + "/_do/greet", b"{}", HEADERS, timeout=5)
+        unknown = post(agency.url + "/_do/other", b"{}", HEADERS, timeout=5)
+
+        assert (done.status, json.loads(done.body)) == (200, {"said": "An at http://127.0.0.1:1"})
+        assert (refused.status, json.loads(refused.body)) == (400, {"refused": "whom?"})
+        assert unknown.status == 404
 
 
 def test_an_effect_can_be_fetched_as_it_arrived() -> None:
