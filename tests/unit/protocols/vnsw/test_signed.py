@@ -1,0 +1,64 @@
+"""With the gateway's real signer: what a door answers and what an adapter sends can be verified by whoever opens it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.model import Receipt, SealProfile
+from gateway.ports import Directory
+from gateway.protocols.vnsw.client import encode
+from gateway.protocols.vnsw.dialects import GATEWAY, MARD, Dialect
+from gateway.protocols.vnsw.door import VnswDoor
+from gateway.protocols.vnsw.payload import payload_of
+from gateway.protocols.vnsw.wrapping import field_of
+from gateway.security import devpki, verifier
+from gateway.security.keys import load_key
+from gateway.security.signer import EnvelopeSealer, sign_person
+from gateway.testing import builders
+from gateway.xml import soap
+from gateway.xml.parse import parse
+
+NOW = builders.RECEIVED_AT
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pki")
+    devpki.generate(folder, now=NOW - timedelta(days=1), parties=("NSW",))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sealer(pki: Path) -> EnvelopeSealer:
+    return EnvelopeSealer(load_key(pki / "gateway.key.pem", pki / "gateway.cert.pem"))
+
+
+def subject(payload: bytes) -> str:
+    found = verifier.find(parse(payload))
+    return verifier.verify_system(found, at=NOW, registered=lambda _certificate: True).signer.subject
+
+
+def test_a_signed_reply_verifies_in_the_callers_hands(parties: Directory, sealer: EnvelopeSealer, receipt: Receipt) -> None:
+    door = VnswDoor(rules=lambda: parties, zone=builders.ZONE, sign=sealer.sign_document)
+    opened = door.open(builders.arrival(builders.soap(builders.message("10/01"))))
+
+    reply = door.answer(opened, replace(receipt, seal="xmldsig"))
+
+    field = field_of(soap.unwrap(reply.body).child, "responsePayload")
+    assert field is not None
+    assert subject(payload_of(field))
+
+
+@pytest.mark.parametrize("dialect", [GATEWAY, MARD], ids=lambda d: d.name)
+def test_a_sealed_request_carries_both_signatures(door: VnswDoor, pki: Path, sealer: EnvelopeSealer, dialect: Dialect) -> None:
+    key = load_key(pki / "person" / "declarant.key.pem", pki / "person" / "declarant.cert.pem")
+    signed = sign_person(builders.message("10/01"), key)
+    party = replace(builders.party("NSW"), accepts=SealProfile(signature="xmldsig"))
+
+    request = sealer.seal(encode(dialect, builders.envelope(payload=signed), builders.route(party)))
+
+    payload = door.open(builders.arrival(request.body)).payload
+    assert subject(payload)
+    assert verifier.find(parse(payload)).person is not None
