@@ -15,7 +15,7 @@ from .parse import line_of
 
 _LOOK_BACK = 64  # bytes before a colon that are looked at; a longer token only costs the slower look
 _NAME_START = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz") | frozenset(range(0x80, 0x100))
-_TOKEN_END = re.compile(rb"(?:^|[\s>\";])[^\s<>\"/=&;:]+$")  # a ';' ends a reference to a line break
+_TOKEN_END = re.compile(rb"(?:^|[\s>\";])(?!xmlns$)[^\s<>\"/=&;:]+$")  # a ';' ends a reference to a line break
 _QNAME = re.compile(r"(?<!\S)([^\s:]+):[^\s:]+(?!\S)")
 _WITH_COLON = etree.XPath("descendant-or-self::*/text()[contains(., ':')] | descendant-or-self::*/@*[contains(., ':')]")
 _INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
@@ -52,6 +52,8 @@ def value_prefixes(element: etree._Element, *, written: bytes | None = None) -> 
 
 def needed_prefixes(element: etree._Element, *, written: bytes | None = None) -> tuple[str, ...]:
     """Find the prefixes to list so that an element can be written anew: those only values use, and those a signature inside it lists."""
+    if written is not None and b"PrefixList" not in written:
+        return value_prefixes(element, written=written)
     listed = {prefix for holder in element.iter(_INCLUSIVE) for prefix in holder.get("PrefixList", "").split()}
     return tuple(sorted(listed.union(value_prefixes(element, written=written))))
 

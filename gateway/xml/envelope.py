@@ -103,9 +103,7 @@ def forward(
         _settle(root, "SystemSignature", "absent")
     else:
         make_signed_view(root, slots)
-    written = canonical(root)
-    prefixes = needed_prefixes(root, written=written)
-    return canonical(root, prefixes=prefixes) if prefixes else written
+    return _written(root)
 
 
 def write(header: Header, content_xml: bytes, *, zone: tzinfo, person_signature: bytes = b"") -> bytes:
@@ -116,7 +114,7 @@ def write(header: Header, content_xml: bytes, *, zone: tzinfo, person_signature:
     held = parse(b"<Content>%b</Content>" % content_xml)
     if len(held) == 1 and held[0].tag == "Content":
         held = held[0]
-    body = canonical(held, prefixes=needed_prefixes(held))
+    body = _written(held)
     if person_signature:
         body += b"<Signature>%b</Signature>" % canonical(parse(person_signature))
     return b"<Envelope>%b<Body>%b</Body></Envelope>" % (write_header(header, zone=zone), body)
@@ -125,6 +123,13 @@ def write(header: Header, content_xml: bytes, *, zone: tzinfo, person_signature:
 def swap(header: Header) -> Header:
     """Exchange From and To, as in an answer."""
     return replace(header, sender=header.receiver, receiver=header.sender)
+
+
+def _written(element: etree._Element) -> bytes:
+    """Write an element canonically, with the declarations that only values or a PrefixList need."""
+    written = canonical(element)
+    prefixes = needed_prefixes(element, written=written)
+    return canonical(element, prefixes=prefixes) if prefixes else written
 
 
 def _slot(root: etree._Element, path: str) -> etree._Element | None:

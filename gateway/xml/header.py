@@ -113,20 +113,17 @@ def write_date(at: datetime, zone: tzinfo) -> str:
 
 def _fields(header: etree._Element, name: str) -> dict[str, str]:
     """Read a part's fields, empty where the part is missing."""
-    if header.find(name) is None:
+    parts = list(header.iterchildren(name))
+    if not parts:
         return {}
-    part = one(header, name, "/Envelope/Header")
+    part, path = parts[0], f"/Envelope/Header/{name}"
     fields = {str(field.tag): (field.text or "").strip() for field in part}
-    path = f"/Envelope/Header/{name}"
-    if len(fields) != len(part):
-        raise _unreadable("twice", part, path, name=name)
-    for field in part:
-        if len(field):
-            raise _unreadable("not-text", field, f"{path}/{field.tag}", name=str(field.tag))
-    for key, value in fields.items():
-        if len(value) > MAX_FIELD:
-            values = {"name": key[:MAX_FIELD], "limit": str(MAX_FIELD)}
-            raise NotReadable(Code.LIMIT, Problem(text="xml.field-too-long", path=path, line=line_of(part), values=values))
+    if len(parts) > 1 or len(fields) != len(part):
+        raise _unreadable("twice", parts[-1], path, name=name)
+    if any(map(len, part)):
+        raise _unreadable("not-text", part, path, name=name)
+    if max(map(len, fields.values()), default=0) > MAX_FIELD:
+        raise NotReadable(Code.LIMIT, Problem(text="xml.field-too-long", path=path, line=line_of(part), values={"limit": str(MAX_FIELD)}))
     return fields
 
 

@@ -5,32 +5,38 @@ would let two readers read two values), and inside the root stands nothing but e
 """
 
 import re
+from types import MappingProxyType
 from typing import cast
 
 from lxml import etree
 
 from gateway.errors import Code, NotReadable, Problem
 
+from .memory import drop_names_in_time
 from .wellformed import syntax_problem
 
-MAX_BYTES = 10_000_000  # libxml2's own limit on one text; a tree costs 7 to 12 times its document
+MAX_BYTES = 10_000_000  # a tree costs 7 to 12 times its document
 MAX_DEPTH = 64  # a WCO declaration needs 12; whatever recurses over a document stays far from the end of its stack
 MAX_ATTRIBUTES = 64  # of one element; C14N sorts them in quadratic time
-MAX_NAMESPACES = 64  # in scope of one element, for the same reason
+MAX_NAMESPACES = 64  # declared on an element and those around it, for the same reason
 MAX_TAGS = 400_000  # start and end tags: 200,000 elements, ten times the largest real declaration
-MAX_TEXT = 10_000_000  # libxml2 holds it for one text or attribute, 50,000 for one name
+MAX_TEXT = MAX_BYTES  # of one text or attribute; libxml2 holds it, and 50,000 for one name
 
 _ENCODINGS = frozenset({"utf-8", "utf8", "utf-16", "utf16", "utf-16le", "utf-16be", "us-ascii", "ascii"})
-_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
+_UTF8_MARK = b"\xef\xbb\xbf"
+_ENCODING_OF = MappingProxyType({b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"})
 _DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
 _PROLOG = re.compile(rb"(?s:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
 _DECLARATION = re.compile(rb"\sxmlns(?::[^\s=]+)?\s*\Z")
 _ABSOLUTE = re.compile(rb"\s*[\"'](?:[A-Za-z][A-Za-z0-9+.\-]*:|[\"'])")  # or empty: xmlns=""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+_QUOTED = 120  # characters of the document that a problem repeats
+_DECLARED_WITHIN = 256  # bytes in which an encoding is looked for; what stands later changes nothing, the parser reads UTF-8
+_SHORTEST_TAG = 3  # bytes
 _LONG_TAG = 1000  # bytes; beyond it the tree is asked
-_TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")")
-_TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(//@*[{MAX_ATTRIBUTES + 1}])")
-_TOO_MANY_NAMESPACES = etree.XPath(f"boolean(//namespace::*[{MAX_NAMESPACES + 2}])")  # xml is one of them
-_INSTRUCTION = etree.XPath("/*//processing-instruction()[1]")
+_TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")", regexp=False)
+_TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(//@*[{MAX_ATTRIBUTES + 1}])", regexp=False)
+_INSTRUCTIONS = etree.XPath("/*//processing-instruction()", regexp=False)
 
 
 def parse(data: bytes) -> etree._Element:
@@ -41,8 +47,9 @@ def parse(data: bytes) -> etree._Element:
     """
     if len(data) > MAX_BYTES:
         raise _over("bytes", MAX_BYTES)
-    text, begins = _prolog(data)
-    if len(text) > 3 * MAX_TAGS and text.count(b"<") > MAX_TAGS:  # the shortest tag has three bytes
+    text = _utf8(data)
+    begins = _begin(text)
+    if len(text) > _SHORTEST_TAG * MAX_TAGS and text.count(b"<") > MAX_TAGS:
         raise _over("tags", MAX_TAGS)
     root = _opened(text)
     _check_shape(root, text, begins)
@@ -54,35 +61,32 @@ def line_of(element: etree._Element) -> int | None:
     return cast("int | None", element.sourceline)  # the stubs leave its type open
 
 
-def _prolog(data: bytes) -> tuple[bytes, int]:
-    """Give the document in UTF-8 and where its root may begin; what comes before is read without libxml2."""
-    text = _utf8(data)
-    declared = _DECLARED.match(text)
-    if declared and declared[1].decode("ascii", "replace").lower() not in _ENCODINGS:
-        raise NotReadable(Code.NOT_XML, Problem(text="xml.encoding", line=1, values={"found": declared[1].decode("ascii", "replace")[:40]}))
+def _utf8(data: bytes) -> bytes:
+    """Recode by what the first bytes show; a declaration may be wrong about it (.NET's string writers are)."""
+    encoding = _ENCODING_OF.get(data[:2])
+    if encoding is None:
+        return data.removeprefix(_UTF8_MARK)
+    try:
+        return data.decode(encoding).removeprefix("\ufeff").encode()
+    except UnicodeDecodeError as error:
+        raise NotReadable(Code.NOT_XML, Problem(text="xml.encoding", values={"found": encoding})) from error
+
+
+def _begin(text: bytes) -> int:
+    """Say where the root may begin; what comes before it is judged here, before libxml2 sees it."""
+    declared = _DECLARED.match(text, 0, _DECLARED_WITHIN)
+    if declared and (encoding := declared[1].decode("ascii", "replace")).lower() not in _ENCODINGS:
+        raise NotReadable(Code.NOT_XML, Problem(text="xml.encoding", line=1, values={"found": encoding}))
     prolog = _PROLOG.match(text)
     begins = prolog.end() if prolog else 0
     if text.startswith(b"<!DOCTYPE", begins):
         raise _doctype(text.count(b"\n", 0, begins) + 1)
-    return text, begins
-
-
-def _utf8(data: bytes) -> bytes:
-    """Recode by what the first bytes show; a declaration may be wrong about it (.NET's string writers are)."""
-    for mark, encoding in _MARKS:
-        if not data.startswith(mark):
-            continue
-        if encoding == "utf-8":
-            return data[len(mark) :]
-        try:
-            return data.decode(encoding).removeprefix("\ufeff").encode()
-        except UnicodeDecodeError as error:
-            raise NotReadable(Code.NOT_XML, Problem(text="xml.encoding", values={"found": encoding})) from error
-    return data
+    return begins
 
 
 def _opened(text: bytes) -> etree._Element:
     # A new parser costs less than a microsecond and is shared with nobody; a shared one would be waited for.
+    drop_names_in_time(len(text))
     parser = etree.XMLParser(
         encoding="utf-8", resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, collect_ids=False
     )
@@ -106,7 +110,7 @@ def _check_shape(root: etree._Element, text: bytes, begins: int) -> None:
 
 
 def _check_instructions(root: etree._Element) -> None:
-    found = _INSTRUCTION(root)
+    found = _INSTRUCTIONS(root)
     if isinstance(found, list) and found:
         raise NotReadable(Code.NOT_XML, Problem(text="xml.instruction", line=getattr(found[0], "sourceline", None)))
 
@@ -119,19 +123,33 @@ def _has_plain_attributes(text: bytes, begins: int) -> bool:
         if at < 0:
             return True
         tag = text.rfind(b"<", begins, at)
-        if at - tag > _LONG_TAG or (_DECLARATION.search(text, tag, at) and not _ABSOLUTE.match(text, at + 1)):
+        if text.find(b"xmlns", tag, at) >= 0 and (at - tag > _LONG_TAG or not _is_absolute(text, tag, at)):
             return False
     return False
+
+
+def _is_absolute(text: bytes, tag: int, equals: int) -> bool:
+    """Say of an attribute, by where its tag and its equals sign stand, that it is no declaration or names an absolute URI."""
+    return _DECLARATION.search(text, tag, equals) is None or _ABSOLUTE.match(text, equals + 1) is not None
 
 
 def _check_attributes(root: etree._Element) -> None:
     if _TOO_MANY_ATTRIBUTES(root):
         raise _over("attributes", MAX_ATTRIBUTES)
-    if _TOO_MANY_NAMESPACES(root):
-        raise _over("namespaces", MAX_NAMESPACES)
-    for _, (_, uri) in etree.iterwalk(root, events=("start-ns",)):
-        if uri and not _ABSOLUTE.match(b'"' + uri.encode()):
-            raise NotReadable(Code.NOT_XML, Problem(text="xml.namespace", values={"found": uri[:120]}))
+    in_scope = 0
+    for event, declared in etree.iterwalk(root, events=("start-ns", "end-ns")):
+        if event == "end-ns":
+            in_scope -= 1
+            continue
+        in_scope += 1
+        if in_scope > MAX_NAMESPACES:
+            raise _over("namespaces", MAX_NAMESPACES)
+        _check_namespace(declared[1])
+
+
+def _check_namespace(uri: str) -> None:
+    if uri and not _SCHEME.match(uri):
+        raise NotReadable(Code.NOT_XML, Problem(text="xml.namespace", values={"found": uri[:_QUOTED]}))
 
 
 def _doctype(line: int | None) -> NotReadable:
@@ -139,4 +157,4 @@ def _doctype(line: int | None) -> NotReadable:
 
 
 def _over(what: str, limit: int) -> NotReadable:
-    return NotReadable(Code.LIMIT, Problem(text=f"xml.too-many-{what}", values={"limit": f"{limit:,}"}))
+    return NotReadable(Code.LIMIT, Problem(text=f"xml.limit-{what}", values={"limit": f"{limit:,}"}))
