@@ -19,7 +19,8 @@ MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map",
 _MEMBERS = MACROS | {"size"}  # what may follow `facts.` and is no fact
 _TOKEN = re.compile(
     r"""(?P<comment>//[^\n]*)
-      | (?P<text>[rRbB]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'))
+      | (?P<raw>[bB]?[rR][bB]?(?:\"\"\"[\s\S]*?\"\"\"|\'\'\'[\s\S]*?\'\'\'|"[^"\n]*"|'[^'\n]*'))
+      | (?P<text>[bB]?(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|\'\'\'(?:\\.|[^\\])*?\'\'\'|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'))
       | (?P<name>[A-Za-z_]\w*)
       | (?P<mark>[^\s\w])""",
     re.VERBOSE,

@@ -47,7 +47,7 @@ def discover(folders: Sequence[Path]) -> dict[str, Path]:
     """Find the file in force for each name: that of the first folder that has one."""
     found: dict[str, Path] = {}
     for folder in folders:
-        for path in sorted(folder.rglob("*.toml")):
+        for path in sorted(folder.rglob("[!.]*.toml")):  # editors keep hidden copies
             found.setdefault(path.relative_to(folder).as_posix(), path)
     return found
 
