@@ -1,10 +1,8 @@
 """Certificates: parsed once, with what the gateway asks of them at hand."""
 
-import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,11 +16,24 @@ from cryptography.x509.oid import NameOID
 MAX_CERTIFICATE_BYTES = 16_384  # real ones have 1 to 3 KB
 CACHED_CERTIFICATES = 1024  # parties and declarants active in an hour; about 10 KB each
 
-_WHITE = str.maketrans("", "", " \t\r\n")
+_WHITE = b" \t\r\n"
 _TAX_CODE = re.compile(r"(?:\bMST\s*[:=-]?\s*|\bVATVN-)(\d{10}|\d{12})(?:-?(\d{3}))?(?!\d)", re.IGNORECASE)
 _TAX_PLACES = (NameOID.USER_ID, NameOID.SERIAL_NUMBER, NameOID.ORGANIZATION_IDENTIFIER, NameOID.ORGANIZATIONAL_UNIT_NAME)
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A public key with what a policy asks of it, looked up once. `kind` is "rsa", "ecdsa" or, of a kind that is not used here, ""."""
+
+    public: PublicKey | None
+    kind: str = ""
+    name: str = "-"  # for people: "RSA 2048", "EC secp256r1"
+    bits: int = 0
+    exponent: int = 0
+    curve: str = ""
+    signature_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -31,7 +42,7 @@ class Certificate:
 
     der: bytes
     x509: x509.Certificate
-    public_key: PublicKey | None
+    key: Key
     subject: str
     tax_code: str | None
     sha256: str
@@ -52,7 +63,6 @@ class Certificate:
         return self.not_before <= at <= self.not_after
 
 
-@lru_cache(maxsize=CACHED_CERTIFICATES)
 def read(der: bytes) -> Certificate:
     """Parse a DER certificate; raises ValueError for whatever is not one. Trusts nothing in it."""
     if len(der) > MAX_CERTIFICATE_BYTES:
@@ -60,12 +70,18 @@ def read(der: bytes) -> Certificate:
     try:
         parsed = x509.load_der_x509_certificate(der)
         return Certificate(
-            der=der, x509=parsed, public_key=_public_key(parsed), subject=parsed.subject.rfc4514_string(),
+            der=der, x509=parsed, key=_key(parsed), subject=parsed.subject.rfc4514_string(),
             tax_code=tax_code(parsed.subject), sha256=hashlib.sha256(der).hexdigest(),
             not_before=parsed.not_valid_before_utc, not_after=parsed.not_valid_after_utc,
         )  # fmt: skip
     except (ValueError, TypeError, UnsupportedAlgorithm, UserWarning) as error:  # the warning: serial numbers of zero or less
         raise ValueError("not a certificate") from error
+
+
+@lru_cache(maxsize=CACHED_CERTIFICATES)
+def read_base64(text: bytes) -> Certificate:
+    """Parse a certificate as XML writes it, keeping what was parsed; raises ValueError."""
+    return read(strict_base64(text))
 
 
 def read_pem(pem: bytes) -> tuple[Certificate, ...]:
@@ -80,27 +96,29 @@ def tax_code(name: x509.Name) -> str | None:
     return found and "-".join(filter(None, found.groups()))
 
 
-def strict_base64(text: str | None) -> bytes:
+def strict_base64(text: bytes) -> bytes:
     """Decode base64 that is exactly right but for white space between its characters; raises ValueError."""
-    bare = (text or "").translate(_WHITE)
-    try:
-        decoded = base64.b64decode(bare, validate=True)
-    except binascii.Error as error:
-        raise ValueError("not base64") from error
-    if not decoded or base64.b64encode(decoded).decode("ascii") != bare:  # also stray bits and missing padding
+    bare = text.translate(None, _WHITE)
+    decoded = binascii.a2b_base64(bare, strict_mode=True)
+    if not decoded or binascii.b2a_base64(decoded, newline=False) != bare:  # stray bits at the end
         raise ValueError("not canonical base64")
     return decoded
 
 
-def subjects(certificates: Sequence[Certificate]) -> str:
-    """Name certificates in one line, for a message."""
-    return "; ".join(c.subject for c in certificates) or "-"
-
-
-def _public_key(certificate: x509.Certificate) -> PublicKey | None:
-    """Take the key where it is of a kind the gateway can use."""
+def _key(certificate: x509.Certificate) -> Key:
     try:
-        key = certificate.public_key()
+        return describe(certificate.public_key())
     except (ValueError, UnsupportedAlgorithm):
-        return None
-    return key if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) else None
+        return Key(public=None)
+
+
+def describe(key: object) -> Key:
+    """Say what a policy asks of a public key."""
+    match key:
+        case rsa.RSAPublicKey():
+            size, exponent = key.key_size, key.public_numbers().e
+            return Key(public=key, kind="rsa", name=f"RSA {size}", bits=size, exponent=exponent, signature_bytes=(size + 7) // 8)
+        case ec.EllipticCurvePublicKey():
+            size, curve = key.key_size, key.curve.name
+            return Key(public=key, kind="ecdsa", name=f"EC {curve}", bits=size, curve=curve, signature_bytes=2 * ((size + 7) // 8))
+    return Key(public=None)

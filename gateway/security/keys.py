@@ -1,7 +1,7 @@
 """Private keys: read once from their files, used for signing, never shown. Nothing outside this file touches one."""
 
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from gateway.errors import Code, Problem, Unavailable
 
 from . import certificates
-from .certificates import Certificate, PublicKey
+from .certificates import Certificate, Key
 from .policy import ECDSA_SHA256, ECDSA_SHA384, GATEWAY, RSA_SHA256, Method
 
 HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
@@ -30,7 +30,7 @@ class SigningKey:
         self._key = key
         self.certificates = chain
         self.method: Method = _method_for(key)
-        if not verify_value(chain[0].public_key, self.method, self.sign(b"probe"), b"probe"):
+        if not verify_value(chain[0].key, self.method, self.sign(b"probe"), b"probe"):
             raise ValueError("the key does not belong to the certificate")
 
     @property
@@ -40,9 +40,9 @@ class SigningKey:
 
     def sign(self, data: bytes) -> bytes:
         """Give the signature value as XML-DSig writes it: for ECDSA r and s side by side."""
-        if isinstance(self._key, rsa.RSAPrivateKey):
-            return self._key.sign(data, _PADDING, HASHES[self.method.hash])
-        r, s = decode_dss_signature(self._key.sign(data, _ECDSA[self.method.hash]))
+        if self.method.family == "rsa":
+            return cast("rsa.RSAPrivateKey", self._key).sign(data, _PADDING, HASHES[self.method.hash])
+        r, s = decode_dss_signature(cast("ec.EllipticCurvePrivateKey", self._key).sign(data, _ECDSA[self.method.hash]))
         size = (self._key.key_size + 7) // 8
         return r.to_bytes(size) + s.to_bytes(size)
 
@@ -78,26 +78,20 @@ def load_key(key_pem: Path, cert_pem: Path) -> SigningKey:
         raise _unusable("key-mismatch", key_pem, error) from error
 
 
-def verify_value(key: PublicKey | None, method: Method, value: bytes, data: bytes) -> bool:
+def verify_value(key: Key, method: Method, value: bytes, data: bytes) -> bool:
     """Say whether a signature value is right for the data under a public key; False, too, for a key that does not fit the method."""
+    if key.kind != method.family:
+        return False
     try:
-        if method.family == "rsa" and isinstance(key, rsa.RSAPublicKey):
-            key.verify(value, data, _PADDING, HASHES[method.hash])
-            return True
-        if method.family == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey):
+        if method.family == "rsa":
+            cast("rsa.RSAPublicKey", key.public).verify(value, data, _PADDING, HASHES[method.hash])
+        else:
             half = len(value) // 2
             der = encode_dss_signature(int.from_bytes(value[:half]), int.from_bytes(value[half:]))
-            key.verify(der, data, _ECDSA[method.hash])
-            return True
+            cast("ec.EllipticCurvePublicKey", key.public).verify(der, data, _ECDSA[method.hash])
     except (InvalidSignature, ValueError):
         return False
-    return False
-
-
-def value_length(key: PublicKey) -> int:
-    """Give the exact length of a signature value under a key."""
-    size = (key.key_size + 7) // 8
-    return size if isinstance(key, rsa.RSAPublicKey) else 2 * size
+    return True
 
 
 def _method_for(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Method:

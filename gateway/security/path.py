@@ -7,13 +7,13 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtensionOID
 from lxml.etree import _Element
 
 from .certificates import Certificate
 from .policy import GATEWAY
-from .shape import refusal, rsa_allowed
+from .refusal import refusal
+from .shape import rsa_allowed
 
 MAX_PATH = 6  # a leaf, four issuers that came along, an anchor
 MAX_STEPS = 24  # signatures checked in one search; certificates that share a name could ask for many more
@@ -139,7 +139,4 @@ def _may_issue(issuer: x509.Certificate) -> bool:
 
 
 def _strong(issuer: Certificate) -> bool:
-    key = issuer.public_key
-    if isinstance(key, rsa.RSAPublicKey):
-        return rsa_allowed(key, GATEWAY)
-    return key is not None and key.curve.name in _CURVES
+    return rsa_allowed(issuer.key, GATEWAY) if issuer.key.kind == "rsa" else issuer.key.curve in _CURVES

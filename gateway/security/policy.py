@@ -55,13 +55,25 @@ GATEWAY = Policy(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One of the two places of a signature in an envelope: what it must refer to, by which transforms, and what that covers."""
+    """One of the two places of a signature in an envelope: what it must refer to, by which transforms, and what that covers.
+
+    `begins` and `ends` are the canonical tags around a signature that stands last in its document.
+    """
 
     role: Literal["person", "system"]
     path: str
     transforms: tuple[str, ...]
     covers: str
+    begins: bytes = b""
+    ends: tuple[str, ...] = ()
 
 
 PERSON = Place(role="person", path="/Envelope/Body/Signature", transforms=(EXC_C14N,), covers="/Envelope/Body/Content")
-SYSTEM = Place(role="system", path="/Envelope/SystemSignature", transforms=(ENVELOPED, EXC_C14N), covers="/Envelope")
+SYSTEM = Place(
+    role="system",
+    path="/Envelope/SystemSignature",
+    transforms=(ENVELOPED, EXC_C14N),
+    covers="/Envelope",
+    begins=b"<SystemSignature>",
+    ends=("</SystemSignature>", "</Envelope>"),
+)

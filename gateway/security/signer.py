@@ -20,7 +20,7 @@ _SHA256 = f"{XMLENC}sha256"
 _EMPTY_SLOT = b"<SystemSignature></SystemSignature>"
 _SLOT = re.compile(rb"<SystemSignature>(?:-|\s*)</SystemSignature>(?=\s*</Envelope>\Z)")
 _ANY_SLOT = re.compile(rb"<SystemSignature[\s>]")
-_DECLARATION = re.compile(rb'<[^>]*\sxmlns:[^=>]+="(?!' + re.escape(DS.encode()) + rb'")')  # of a prefix other than the signature's own
+_DECLARATION = re.compile(rb' xmlns:[^=>]+="(?!' + re.escape(DS.encode()) + rb'")')  # of a prefix other than the signature's own
 _END = b"</Envelope>"
 
 

@@ -18,7 +18,9 @@ from .certificates import Certificate
 from .keys import verify_value
 from .path import Anchors
 from .policy import PERSON, SYSTEM, Place
-from .shape import SIGNATURE, Shape, is_ncname, read, refusal
+from .refusal import refusal
+from .shape import SIGNATURE, Shape, judge
+from .spelling import is_ncname, plain, walk
 
 _ID = "Id"
 _WHITE = " \t\r\n"
@@ -58,41 +60,46 @@ def find(root: _Element) -> Found:
 
     An envelope without any is not judged here, whatever it looks like.
     """
-    slots = [*root.findall("Body/Signature"), *root.findall("SystemSignature")]
-    if next(root.iter(SIGNATURE), None) is None and all(is_absent(s) for s in slots):
+    signatures = list(root.iter(SIGNATURE))
+    if not signatures and all(map(is_absent, (*root.findall("Body/Signature"), *root.findall("SystemSignature")))):
         return Found(root=root, content=None, person=None, system=None)
     body = _one(root, "Body")
-    content = _one(body, "Content")
-    found = Found(root=root, content=content, person=_slot(body, "Signature", PERSON), system=_slot(root, "SystemSignature", SYSTEM))
-    _check_places(found)
-    _check_ids(root)
-    return found
+    content, person, system = _one(body, "Content"), _slot(body, "Signature", PERSON), _slot(root, "SystemSignature", SYSTEM)
+    # (1) no signature anywhere else in the document
+    for signature in signatures:
+        if signature is not person and signature is not system:
+            raise refusal(1, "place", signature)
+    return Found(root=root, content=content, person=person, system=system)
 
 
 def verify_system(found: Found, *, at: datetime, registered: Callable[[Certificate], bool]) -> Verified:
     """Prove the system's signature over the whole envelope; raises NotProven. `registered` says whose certificate may sign."""
     signature = _present(found.system, SYSTEM)
-    shape = read(signature, SYSTEM, uri="")
+    document = canonical(found.root)
+    texts = plain(document, SYSTEM) or walk(signature, SYSTEM)
+    shape = judge(texts, signature, uri="")
     leaf = shape.certificates[0]
+    _check_ids(found.root, texts.rest)
     _check_validity(leaf, at, signature)
     # (18) the certificate is, byte for byte, one that is registered for the sending party
     if not registered(leaf):
         raise refusal(18, "not-registered", signature, subject=leaf.subject, sha256=leaf.sha256)
-    signed = _without(signature, found.root, shape)
-    _check_value_prefixes(found.root, signed, shape)
+    _check_value_prefixes(found.root, texts.rest or document, shape)
     _check_signed_info(shape, signature)
-    _check_digest(signed, shape, signature)
+    _check_digest(texts.rest or _without(signature, found.root, shape), shape, signature)
     return Verified(role="system", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(SYSTEM.covers,))
 
 
 def verify_person(found: Found, *, at: datetime, anchors: Anchors) -> Verified:
     """Prove the person's signature over Content; raises NotProven. The certificate must lead to one of the anchors."""
     signature, content = _present(found.person, PERSON), _present(found.content, PERSON)
-    shape = read(signature, PERSON, uri=f"#{_content_id(content)}")
+    texts = plain(canonical(signature), PERSON) or walk(signature, PERSON)
+    shape = judge(texts, signature, uri=f"#{_content_id(content)}")
     leaf, *issuers = shape.certificates
     _check_validity(leaf, at, signature)
     anchors.path(leaf, tuple(issuers), at=at, place=signature)  # (18), (19)
     signed = canonical(content, prefixes=shape.prefixes)
+    _check_ids(found.root)
     _check_value_prefixes(content, signed, shape)
     _check_signed_info(shape, signature)
     _check_digest(signed, shape, signature)
@@ -104,7 +111,7 @@ def verify_person(found: Found, *, at: datetime, anchors: Anchors) -> Verified:
 
 def _one(parent: _Element, tag: str) -> _Element:
     # (1) one Body and one Content, so that what is signed and what is used cannot differ
-    found = parent.findall(tag)
+    found = list(parent.iterchildren(tag))
     if len(found) != 1:
         raise refusal(1, "doubled", parent, element=tag, found=str(len(found)))
     return found[0]
@@ -113,7 +120,7 @@ def _one(parent: _Element, tag: str) -> _Element:
 def _slot(parent: _Element, tag: str, place: Place) -> _Element | None:
     """Give the signature in a slot, None where the slot is absent or empty."""
     # (2) a slot holds nothing, or one ds:Signature and nothing else
-    slots = parent.findall(tag)
+    slots = list(parent.iterchildren(tag))
     if len(slots) > 1:
         raise refusal(1, "doubled", parent, element=tag, found=str(len(slots)))
     if not slots:
@@ -129,15 +136,11 @@ def _slot(parent: _Element, tag: str, place: Place) -> _Element | None:
     return slot[0]
 
 
-def _check_places(found: Found) -> None:
-    # (1) no signature anywhere else in the document
-    for signature in found.root.iter(SIGNATURE):
-        if signature is not found.person and signature is not found.system:
-            raise refusal(1, "place", signature)
-
-
-def _check_ids(root: _Element) -> None:
+def _check_ids(root: _Element, rest: bytes = b"") -> None:
+    """Refuse identifiers that are not unique; `rest`, the document's canonical bytes around a signature without any, may spare the look."""
     # (3) every identifier is unique over Id, ID, id and xml:id
+    if rest and b'"' not in rest:  # no quote, no attribute
+        return
     ids = cast("list[str]", _IDS(root))
     if len(set(ids)) != len(ids):
         twice = next(name for name, count in Counter(ids).items() if count > 1)
@@ -170,7 +173,7 @@ def _check_value_prefixes(element: _Element, written: bytes, shape: Shape) -> No
 
 def _check_signed_info(shape: Shape, at: _Element) -> None:
     # (15) the signature value is right for SignedInfo under the certificate's key
-    if not verify_value(shape.key, shape.method, shape.value, canonical(shape.signed_info)):
+    if not verify_value(shape.certificates[0].key, shape.method, shape.value, shape.signed_info):
         raise refusal(15, "signed-info", at, subject=shape.certificates[0].subject)
 
 
