@@ -12,6 +12,7 @@ from lxml import etree
 from gateway.xml.canonical import canonical, value_prefixes
 
 MAX_LAYERS = 3  # CDATA markers as text around escaped text is two; one more costs nothing, an endless peel would
+MAX_NUMBERS = 300_000  # references by number that are resolved, one a line of 10 MB; the envelope's own parser reads any further one
 BYTE_ORDER_MARKS = ("\ufeff", "\u00ef\u00bb\u00bf")  # the mark itself, and its UTF-8 bytes read as Latin-1
 WHITE = " \t\r\n"
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
@@ -19,8 +20,8 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  
 _CDATA_OPEN, _CDATA_CLOSE = "<![CDATA[", "]]>"
 _ESCAPED = "&lt;"
 _DECLARATION = re.compile(r"<\?xml[ \t\r\n][^<>]{0,200}?\?>")  # says an encoding that a Unicode string no longer has
-_REFERENCE = re.compile(r"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
-_NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
+_NUMBER = re.compile(r"&#(?:([0-9]{1,7})|x([0-9A-Fa-f]{1,6}));")
+_NAMED = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))  # the ampersand last, or it would make new ones
 
 
 def payload_of(element: etree._Element) -> bytes:
@@ -44,7 +45,7 @@ def payload_bytes(text: str) -> bytes:
         if text.startswith(_CDATA_OPEN) and text.endswith(_CDATA_CLOSE):
             text = _trimmed(text[len(_CDATA_OPEN) : -len(_CDATA_CLOSE)])
         elif text.startswith(_ESCAPED):
-            text = _trimmed(_REFERENCE.sub(_resolved, text))
+            text = _trimmed(_unescaped(text))
         else:
             break
     declared = _DECLARATION.match(text)
@@ -58,10 +59,15 @@ def _trimmed(text: str) -> str:
     return text.strip(WHITE)
 
 
-def _resolved(match: re.Match[str]) -> str:
-    """One reference's character; what is no XML character stays as it is, for the parser to refuse."""
-    name, decimal, hexadecimal = match.groups()
-    if name:
-        return _NAMED[name]
-    number = int(decimal) if decimal else int(hexadecimal, 16)
-    return chr(number) if number <= sys.maxunicode and not NOT_XML.match(chr(number)) else match[0]
+def _unescaped(text: str) -> str:
+    text = _NUMBER.sub(_character, text, count=MAX_NUMBERS)
+    for reference, character in _NAMED:
+        text = text.replace(reference, character)
+    return text
+
+
+def _character(match: re.Match[str]) -> str:
+    """A number's character, an ampersand still escaped; what is no XML character stays as it is, for the parser to refuse."""
+    number = int(match[1]) if match[1] else int(match[2], 16)
+    character = chr(number) if number <= sys.maxunicode else "\0"
+    return match[0] if NOT_XML.match(character) else character.replace("&", "&amp;")

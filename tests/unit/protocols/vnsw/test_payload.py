@@ -84,6 +84,10 @@ def test_an_escaped_document_may_use_any_reference(reference: str, character: st
     assert payload_bytes(f"&lt;a&gt;{reference}&lt;/a&gt;") == f"<a>{character}</a>".encode()
 
 
+def test_no_reference_is_resolved_twice() -> None:
+    assert payload_bytes("&lt;a&gt;&amp;lt;&amp;#65;&#38;amp;&lt;/a&gt;") == b"<a>&lt;&#65;&amp;</a>"
+
+
 @pytest.mark.parametrize("reference", ["&#0;", "&#xD800;", "&#x110000;", "&#9999999;", "&nbsp;", "&#xFFFE;"])
 def test_a_reference_to_no_character_is_left_for_the_parser_to_refuse(reference: str) -> None:
     assert payload_bytes(f"&lt;a&gt;{reference}&lt;/a&gt;") == f"<a>{reference}</a>".encode()
