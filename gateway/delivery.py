@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
 
-from .errors import GatewayError, StaleClaim
+from .errors import GatewayError, NotValid, StaleClaim
 from .lifecycle import Deferred, Failed, Outcome, State, next_step
 from .model import PartyCode, Reply, Request, RetryPolicy, Route
 from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, SignsReplies, Transport, Watch
@@ -65,7 +65,7 @@ class Delivery:
         except StaleClaim:
             raise
         except GatewayError as error:
-            return Failed(code=_code(error)), reply
+            return Failed(code=_code(error), final=isinstance(error, NotValid)), reply
         except Exception as error:  # noqa: BLE001  # a defect: set aside after its attempts, with its name, and seen in the metrics
             self.watch("delivery.defect", {"delivery": claim.delivery, "defect": type(error).__name__})
             return Failed(code="defect", detail=type(error).__name__), reply

@@ -86,10 +86,14 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """It did not work; `code` is short and public ("unreachable", "timeout", "http-503", "reply-unreadable")."""
+    """It did not work; `code` is short and public ("refused", "timeout", "http-503", "reply-unreadable").
+
+    `final` says that another try cannot help: the message is set aside for staff at once.
+    """
 
     code: str
     detail: str = ""
+    final: bool = False
 
 
 Outcome = Delivered | Accepted | Rejected | Deferred | Failed
@@ -122,7 +126,7 @@ def next_step(state: State, outcome: Outcome, *, attempt: int, policy: RetryPoli
             return Step(to=State.AWAITING_REPLY, due_at=now + pause, counts=state is not State.AWAITING_REPLY)
         case Deferred(for_=pause):
             return Step(to=_waiting(state), due_at=now + pause, counts=False)
-        case Failed(code=code) if attempt >= policy.attempts:
+        case Failed(code=code, final=final) if final or attempt >= policy.attempts:
             return Step(to=State.DEAD, due_at=None, counts=True, reason=code)
         case Failed(code=code):
             return Step(to=_waiting(state), due_at=now + retry_delay(policy, attempt, key), counts=True, reason=code)

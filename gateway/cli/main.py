@@ -2,11 +2,12 @@
 
 import typer
 
-from . import certs, serve
+from . import certs, demo, serve
 
 app = typer.Typer(name="nsw", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command()(serve.serve)
 app.command()(serve.work)
+app.command()(demo.demo)
 app.add_typer(certs.app, name="certs")
 
 

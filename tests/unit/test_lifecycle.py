@@ -61,6 +61,12 @@ def test_last_failed_attempt_sets_the_delivery_aside_with_its_code() -> None:
     assert (step.to, step.due_at, step.reason) == (State.DEAD, None, "timeout")
 
 
+def test_what_no_try_can_help_is_set_aside_at_once() -> None:
+    step = next_step(State.QUEUED, Failed(code="content", final=True), attempt=1, policy=POLICY, now=NOW)
+
+    assert (step.to, step.reason) == (State.DEAD, "content")
+
+
 def test_poll_that_is_still_pending_costs_no_attempt() -> None:
     step = next_step(State.AWAITING_REPLY, Accepted(reference="1", ask_again_in=PAUSE), attempt=2, policy=POLICY, now=NOW)
 

@@ -1,0 +1,5 @@
+"""python -m gateway.cli: the command line."""
+
+from .main import run
+
+run()

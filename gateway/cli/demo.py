@@ -1,0 +1,114 @@
+"""nsw demo: one real journey, with simulated agencies, observed from outside."""
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from gateway.bootstrap import discover, load_rules, load_schemas, now
+from gateway.config import Settings
+from gateway.security.devpki import generate
+from gateway.testing.journey import Played, play
+from gateway.testing.world import NotSeenError, World
+
+from .output import GOOD, NOT_AVAILABLE, REFUSED, aside, emit, people, settings
+
+
+def demo(
+    *,
+    stay: Annotated[bool, typer.Option("--stay", help="Use NSW_HOME and NSW_PORT, and keep serving until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output; the steps go to standard error.")] = False,
+) -> None:
+    """Play the journey; ends with 0 only if every step was seen from outside."""
+    chosen = settings()
+    home = chosen.home.absolute() if stay else Path(tempfile.mkdtemp(prefix="nsw-demo-"))
+    try:
+        prepare(home)
+        code = _play(home, port=_port(chosen) if stay else 0, stay=stay, as_json=as_json)
+    except NotSeenError as error:
+        aside().print(f"[red]✗[/] {escape(str(error))}")
+        code = NOT_AVAILABLE
+    finally:
+        if not stay:
+            shutil.rmtree(home, ignore_errors=True)
+    raise typer.Exit(code)
+
+
+def prepare(home: Path) -> None:
+    """Make the development PKI of an installation, for every party of its rules."""
+    os.umask(0o077)
+    chosen = Settings(home=home)
+    rules = load_rules(chosen, load_schemas(chosen), discover())
+    generate(chosen.pki, now=now(), parties=[party.code for party in rules.current.parties])
+
+
+def _play(home: Path, *, port: int, stay: bool, as_json: bool) -> int:
+    console = aside() if as_json else people()
+    with World(home, port=port) as world:
+        _addresses(world, console)
+        played = []
+        for step in play(world, first=int(time.time()) % 10_000_000):
+            played.append(step)
+            console.print(_line(step))
+        good = all(step.ok for step in played)
+        if as_json:
+            emit(_report(world, played, good=good))
+        if stay:
+            console.print(f"\n[bold]{world.gateway.url}[/]  Ctrl-C dừng lại / stops")
+            _wait_for_signal()
+        return GOOD if good else REFUSED
+
+
+def _report(world: World, played: list[Played], *, good: bool) -> dict[str, object]:
+    steps = [{"name": s.name, "ok": s.ok, "ms": s.ms, "detail": s.detail} for s in played]
+    counts = [len(world.gateway.get(f"/api/v1/{what}?limit=500")["items"]) for what in ("messages", "deliveries")] if good else [0, 0]
+    return {"ok": good, "steps": steps, "messages": counts[0], "deliveries": counts[1]}
+
+
+def _line(step: Played) -> str:
+    sign = "[green]✓[/]" if step.ok else "[red]✗[/]"
+    return f"{sign} {escape(step.title)}  [dim]{step.ms} ms · {escape(step.detail)}[/]"
+
+
+def _addresses(world: World, console: Console) -> None:
+    url = world.gateway.url
+    rows = (
+        ("VNSW SOAP", f"{url}/ws"),
+        ("WSDL", f"{url}/ws/gateway.wsdl"),
+        ("REST", f"{url}/api/v1"),
+        ("OpenAPI", f"{url}/docs"),
+        ("Health", f"{url}/health/ready"),
+        ("Metrics", f"{url}/metrics"),
+        *((f"⤷ {name}", agency.url) for name, agency in world.agencies.items()),
+    )
+    for name, address in rows:
+        console.print(f"  {name:<14} {address}")
+
+
+def _port(chosen: Settings) -> int:
+    """Take the port that was asked for; a free one where somebody else has it and none was asked for by name."""
+    if "NSW_PORT" in os.environ:
+        return chosen.port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((chosen.host, chosen.port))
+        except OSError:
+            return 0
+    return chosen.port
+
+
+def _wait_for_signal() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
