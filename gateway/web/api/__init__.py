@@ -1,0 +1,1 @@
+"""The REST interface: documents in, messages and deliveries out."""

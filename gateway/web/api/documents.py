@@ -1,0 +1,79 @@
+"""POST /api/v1/documents: the REST door's endpoint."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+
+from gateway.errors import Code, NotReadable, Problem
+from gateway.model import Channel
+from gateway.web.crew import Crew
+from gateway.web.doors import rest
+from gateway.web.doors.arrivals import arrival
+from gateway.web.replies import as_response
+
+from .gate import Gate
+from .responses import refusals
+from .views import ReceiptView
+
+if TYPE_CHECKING:
+    from gateway.bootstrap import Hub
+
+PATH = "/api/v1/documents"
+MEDIA_TYPES = frozenset({"application/xml", "text/xml"})
+EXAMPLE = """<Envelope>
+  <Header>
+    <Reference><version>1.0</version><messageId>5d5c9f3e-3f0e-4d6a-9c58-0c9b1f2a7e11</messageId></Reference>
+    <From><name>NSW</name><identity>NSW</identity><countryCode>VN</countryCode>\
+<ministryCode>BTC</ministryCode><organizationCode>TCHQ</organizationCode></From>
+    <To><name>BNN</name><identity>BNN</identity><countryCode>VN</countryCode>\
+<ministryCode>BNN</ministryCode><organizationCode>BVTV</organizationCode></To>
+    <Subject><documentType>BNN&amp;PTNT0300002</documentType><type>10</type><function>01</function>\
+<reference>NSW-2026-000123</reference><documentYear>2026</documentYear><sendDate>2026-12-31 08:00:00</sendDate></Subject>
+  </Header>
+  <Body><Content>...</Content></Body>
+</Envelope>"""
+_BODY = {"requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}, "example": EXAMPLE}}}}
+RepeatKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="repeat a request with the same key: it gets the first answer and has one effect",
+        examples=["3f7c1f0e-6a67-4b7b-9d0f-6f6c7b0b1f55"],
+    ),
+]
+
+
+def router(hub: "Hub", gate: Gate, crew: Crew) -> APIRouter:
+    """Take in documents; the answer is given when the message is durable."""
+    routes = APIRouter(tags=["documents"])
+    door = rest.RestDoor()
+    sender = gate.needs("sender")
+
+    @routes.post(
+        PATH,
+        status_code=202,
+        response_model=ReceiptView,
+        responses=refusals(404, 408, 409, 413, 415, 422),
+        openapi_extra=_BODY,
+        summary="Send a document",
+    )
+    async def post_document(
+        request: Request, channel: Annotated[Channel, Depends(sender)], idempotency_key: RepeatKey = None
+    ) -> Response:  # async only to hand the story to the doors' own threads
+        """Take in one envelope: proved, validated, routed and made durable before it is answered."""
+        media_type = _media_type(request)
+        body = await request.body()
+        came = arrival(hub, request.scope, door=rest.NAME, channel=channel, media_type=media_type, body=body, repeat_key=idempotency_key)
+        return as_response(await crew.run(lambda: hub.intake.receive(came, door)))
+
+    return routes
+
+
+def _media_type(request: Request) -> str:
+    media_type = request.headers.get("content-type", "")
+    if media_type.partition(";")[0].strip().lower() not in MEDIA_TYPES:
+        raise NotReadable(Code.NOT_XML, Problem(text="web.media-type", values={"accepted": "application/xml"}))
+    return media_type

@@ -1,0 +1,42 @@
+"""The gate of the REST interface: which role an endpoint needs, and whose messages a caller may see."""
+
+from collections.abc import Callable
+
+from fastapi import Request
+
+from gateway.errors import Code, NotProven, Problem
+from gateway.model import Channel
+from gateway.web.auth import Access
+from gateway.web.bodies import read_head
+
+
+class Gate:
+    """Turns roles into dependencies of endpoints."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def needs(self, *roles: str) -> Callable[[Request], Channel]:
+        """Make a dependency that gives the caller's channel; raises NotProven(NOT_ALLOWED) where it has none of the roles."""
+
+        def channel(request: Request) -> Channel:
+            found = self._access.channel(request.scope, read_head(request.scope))
+            self._access.demand(found, *roles)
+            return found
+
+        return channel
+
+
+def party_of(channel: Channel, asked: str | None) -> str | None:
+    """Choose whose messages are shown: a caller that belongs to a party sees that party's only.
+
+    Raises NotProven(NOT_ALLOWED) where it asks for another's.
+    """
+    if channel.party is None or asked in (None, channel.party):
+        return channel.party or asked
+    raise NotProven(Code.NOT_ALLOWED, Problem(text="web.other-party", values={"party": channel.party}))
+
+
+def label(channel: Channel) -> str:
+    """Name a caller as the ledger knows it."""
+    return f"{channel.kind}:{channel.name}"

@@ -1,0 +1,43 @@
+"""The REST door: a document is the whole body, and answers are JSON. Pure."""
+
+from gateway.errors import Code
+from gateway.model import Arrival, Receipt, Refusal, Reply, Wrapper
+from gateway.ports import Opened
+from gateway.protocols.vnsw.codes import field_code
+from gateway.web.problems import PROBLEM_JSON, describe, json_reply, problem_document, status_of
+
+NAME = "rest"
+OPERATION = "documents"
+
+
+class RestDoor:
+    """Implements ports.Inbound for documents that are posted bare."""
+
+    def open(self, arrival: Arrival) -> Opened:
+        """Take the body as it is; raises nothing."""
+        return Opened(wrapper=Wrapper(protocol=NAME, operation=OPERATION), payload=arrival.body)
+
+    def answer(self, opened: Opened | None, result: Receipt | Refusal) -> Reply:  # noqa: ARG002  # every caller gets the same form
+        """Write a receipt, or a problem document with the field's code beside ours."""
+        return _receipt(result) if isinstance(result, Receipt) else _refusal(result)
+
+
+def _receipt(receipt: Receipt) -> Reply:
+    """Answer 202: the message is durable, its deliveries are still to come."""
+    document = {
+        "id": receipt.message,
+        "state": "accepted",
+        "sha256": receipt.sha256,
+        "accepted_at": receipt.accepted_at.isoformat(),
+        "deliveries": list(receipt.deliveries),
+        "warnings": [describe(warning) for warning in receipt.warnings],
+    }
+    return json_reply(202, document, headers={"location": f"/api/v1/messages/{receipt.message}"})
+
+
+def _refusal(refusal: Refusal) -> Reply:
+    status = status_of(refusal.code, refusal.problems)
+    document = problem_document(refusal.code, refusal.problems, status=status)
+    if refusal.code is not Code.UNAVAILABLE:  # then nothing was kept, and the sender comes again
+        document |= {"vnsw_code": field_code(refusal.code), "id": refusal.message, "state": "refused"}
+    return json_reply(status, document, media_type=PROBLEM_JSON)

@@ -1,0 +1,142 @@
+"""API keys: a file with one line a key, `name:party:roles:hash`.
+
+    portal:NSW:sender,reader:sha256$6a1f…$9c04…
+    duty-officer::operator,reader:scrypt$77d0…$1be2…
+
+`party` is empty for staff; `roles` are of ROLES, split by commas; lines that start with # are comments. A key that this program
+made holds 256 random bits, for which one salted SHA-256 is enough; a key that a person chose is hashed with scrypt.
+"""
+
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.errors import Code, GatewayError, Problem
+from gateway.model import PartyCode
+from gateway.ports import Entropy
+
+ROLES = frozenset({"reader", "sender", "operator"})
+MAX_KEY = 200  # characters of a presented key; ours have 47
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+HASH = re.compile(r"(?:sha256|scrypt)\$(?:[0-9a-f]{2}){16,64}\$[0-9a-f]{64}")
+SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}  # 16 MiB and some 50 ms a guess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """One line of the file: who it is, whom it speaks for, what it may do."""
+
+    name: str
+    party: PartyCode | None
+    roles: frozenset[str]
+    hash: str = field(repr=False)
+
+
+def new_key(entropy: Entropy) -> str:
+    """Make a key of 256 random bits; it is shown once and never stored."""
+    return "nsw_" + urlsafe_b64encode(entropy(32)).rstrip(b"=").decode()
+
+
+def hash_key(key: str, *, salt: bytes, chosen: bool = False) -> str:
+    """Write the hash of a key as the file holds it; `chosen` by a person, it takes the slow hash. `salt` has 16 bytes or more."""
+    algorithm = "scrypt" if chosen else "sha256"
+    return f"{algorithm}${salt.hex()}${_digest(algorithm, salt, key).hex()}"
+
+
+def verify_key(key: str, hashed: str) -> bool:
+    """Say whether a key has this hash, in constant time."""
+    algorithm, salt, digest = hashed.split("$")
+    return hmac.compare_digest(_digest(algorithm, bytes.fromhex(salt), key), bytes.fromhex(digest))
+
+
+def read_keys(text: str, *, place: str) -> tuple[ApiKey, ...]:
+    """Read the file's lines; raises GatewayError(RULES) with every line that is wrong."""
+    keys: list[ApiKey] = []
+    problems: list[Problem] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            found = _read_line(line.strip(), seen={k.name for k in keys})
+            if isinstance(found, ApiKey):
+                keys.append(found)
+            else:
+                problems.append(Problem(text=found, path=place, line=number))
+    if problems:
+        raise GatewayError(Code.RULES, *problems)
+    return tuple(keys)
+
+
+class KeyFile:
+    """The keys in force. Reads the file again when it has changed; a file that does not pass never replaces them."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file; raises GatewayError(RULES) where it is missing or wrong."""
+        self._path = path
+        self._stamp = self._present()
+        self._keys = self._read()
+        self._known: dict[bytes, ApiKey] = {}
+
+    def find(self, key: str) -> ApiKey | None:
+        """Find whose key this is. A key that was verified before costs microseconds; a wrong one costs every hash in the file."""
+        if not 0 < len(key) <= MAX_KEY:
+            return None
+        self._refresh()
+        digest = hashlib.sha256(key.encode()).digest()  # not the key itself: this stays in memory
+        known = self._known
+        if digest not in known:
+            found = next((k for k in self._keys if verify_key(key, k.hash)), None)
+            if found is None:
+                return None
+            known[digest] = found  # at most one entry for each key of the file
+        return known[digest]
+
+    def _refresh(self) -> None:
+        stamp = self._present()
+        if stamp in (None, self._stamp):
+            return
+        self._stamp = stamp
+        try:
+            keys = self._read()
+        except GatewayError:
+            return  # `nsw doctor` reads the file with read_keys and says what is wrong
+        self._keys, self._known = keys, {}
+
+    def _present(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
+
+    def _read(self) -> tuple[ApiKey, ...]:
+        try:
+            text = self._path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise GatewayError(Code.RULES, Problem(text="web.keys-unreadable", path=str(self._path))) from error
+        return read_keys(text, place=str(self._path))
+
+
+def _read_line(line: str, *, seen: set[str]) -> ApiKey | str:
+    """Read one line, or name the text that says what is wrong with it."""
+    parts = [part.strip() for part in line.split(":")]
+    if len(parts) != 4:  # noqa: PLR2004  # name:party:roles:hash
+        return "web.key-line"
+    name, party, listed, hashed = parts
+    roles = frozenset(role.strip() for role in listed.split(","))
+    if not NAME.fullmatch(name):
+        return "web.key-name"
+    if name in seen:
+        return "web.key-twice"
+    if not roles <= ROLES:
+        return "web.key-roles"
+    if not HASH.fullmatch(hashed):
+        return "web.key-hash"
+    return ApiKey(name=name, party=PartyCode(party) if party else None, roles=roles, hash=hashed)
+
+
+def _digest(algorithm: str, salt: bytes, key: str) -> bytes:
+    if algorithm == "scrypt":
+        return hashlib.scrypt(key.encode(), salt=salt, maxmem=64 * 1024 * 1024, **SCRYPT)
+    return hashlib.sha256(salt + key.encode()).digest()

@@ -1,0 +1,87 @@
+"""HTTP/1.1 on one connection: limits on the head of a request, and who the client is by its certificate."""
+
+import asyncio
+import hashlib
+import ssl
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.errors import Code, GatewayError, NotReadable, Problem
+
+from .auth import CERTIFICATE
+from .problems import problem_reply
+from .replies import SAFETY
+
+HEAD_SECONDS = 10.0  # for a request's line and headers, and for reading to its end what was refused
+MAX_HEAD = 65_536  # bytes; real ones have less than 2,000
+MAX_HEADERS = 100  # real ones have less than 20
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. The parser below it holds whatever it is sent: size and time of a head are limited here."""
+
+    head_seconds = HEAD_SECONDS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # the framework's own signature, passed on
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the framework has it
+        """Note the client's certificate and give it time for its first head."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
+        self._certificate = hashlib.sha256(certificate).hexdigest() if certificate else None
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline with the connection."""
+        self._head_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; what is not a whole head yet has a deadline and a limit."""
+        super().data_received(data)
+        if self.transport.is_closing() or not self._between():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD:
+            self._refuse(NotReadable(Code.LIMIT, Problem(text="web.head-too-large")))
+        elif self._deadline is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Hand the client's certificate to the application; raises ValueError, which the parser reports, for too many headers."""
+        self._head_came()
+        if len(self.headers) > MAX_HEADERS:
+            raise ValueError("too many headers")
+        if self._certificate:
+            self.scope["state"][CERTIFICATE] = self._certificate
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours says it in both languages
+        """Answer what is not HTTP."""
+        self._refuse(NotReadable(Code.SCHEMA, Problem(text="web.http")))
+
+    def _between(self) -> bool:
+        """Say whether no request is under way: none came yet, or the last one is answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _head_came(self) -> None:
+        self._head_bytes = 0
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, error: GatewayError) -> None:
+        reply = problem_reply(error)
+        headers = {**reply.headers, "content-length": str(len(reply.body)), "connection": "close"}
+        lines = [f"{name}: {value}\r\n".encode("latin-1") for name, value in headers.items()]
+        lines += [b"%b: %b\r\n" % pair for pair in SAFETY.items()]
+        self.transport.write(b"".join([STATUS_LINE[reply.status], *lines, b"\r\n", reply.body]))
+        self.transport.close()

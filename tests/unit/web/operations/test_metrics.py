@@ -1,0 +1,19 @@
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+Call = Callable[..., Any]
+
+
+def test_metrics_hold_what_was_counted_and_what_is_stored(call: Call) -> None:
+    answer = call("GET", "/metrics")
+
+    families = list(text_string_to_metric_families(answer.body.decode()))
+    samples = {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert samples["nsw_events_total", (("event", "message.accepted"),)] == 1
+    assert samples["nsw_messages_total", (("state", "refused"),)] == 2
+    assert samples["nsw_deliveries", (("party", "BNN"), ("state", "delivered"))] == 6
+    assert samples["nsw_deliveries", (("party", 'ODD"\n'), ("state", "dead"))] == 1
+    assert samples["nsw_oldest_due_seconds", ()] == 90
