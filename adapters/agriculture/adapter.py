@@ -14,7 +14,7 @@ class Agriculture:
     profile = Profile(
         name="agriculture",
         protocol="vnsw",
-        specification="MARD gateway IMardGateway, receive (public clients of 2017 to 2021)",
+        specification="MARD gateway IMardGateway, receive, as its clients of 2017 to 2021 call it",
     )
 
     def encode(self, envelope: Envelope, route: Route) -> Request:

@@ -14,7 +14,7 @@ class Portal:
     profile = Profile(
         name="portal",
         protocol="vnsw",
-        specification="VNSW gateway, receiveRequest (public WSDL and clients of 2017 to 2021)",
+        specification="VNSW gateway, receiveRequest, as its clients of 2017 to 2021 call it",
     )
 
     def encode(self, envelope: Envelope, route: Route) -> Request:
