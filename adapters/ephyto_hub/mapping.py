@@ -13,6 +13,8 @@ from lxml import etree
 from gateway.errors import Code, NotValid, Problem
 from gateway.lifecycle import Accepted, Delivered, Failed, Outcome, Rejected
 
+from .countries import country_of
+
 RSM = "urn:un:unece:uncefact:data:standard:SPSCertificate:17"
 RAM = "urn:un:unece:uncefact:data:standard:ReusableAggregateBusinessInformationEntity:21"
 UDT = "urn:un:unece:uncefact:data:standard:UnqualifiedDataType:21"
@@ -32,6 +34,7 @@ UNITS = {
     "LITRE": "LTR", "M3": "MTQ", "CBM": "MTQ",
 }  # fmt: skip
 _REC20 = re.compile(r"[A-Z0-9]{2,3}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
 
 # SPSCertificate element <- value and unit of a product
 MEASURES = (
@@ -81,8 +84,18 @@ class Certificate:
 
     @property
     def importer(self) -> str:
-        """The importing country's code; the field is named after the export, the form says "sent to"."""
-        return self.fields["CountryExportCode"].upper()
+        """The importing country's code, empty where the certificate does not say it.
+
+        CountryExportCode is the country exported to: the form says "sent to". Some senders take it for the country exported
+        from; then the end of the consignee's address says it.
+        """
+        said = (self.get("CountryExportCode").upper(), country_of(self.get("ConsigneeAddress")))
+        return next((code for code in said if _COUNTRY.fullmatch(code) and code != self.exporter), "")
+
+    @property
+    def importer_name(self) -> str:
+        """The importing country's name, where it stands with its code."""
+        return self.get("CountryExportName") if self.get("CountryExportCode").upper() == self.importer else ""
 
     def get(self, *names: str) -> str:
         """Give the first field that says something; empty where none does."""
@@ -177,7 +190,7 @@ def _consignment(certificate: Certificate) -> etree._Element:
         _party("ConsignorSPSParty", get("ExporterName"), get("ExporterAddress")),
         _party("ConsigneeSPSParty", get("ConsigneeName"), get("ConsigneeAddress")),
         _country("ExportSPSCountry", certificate.exporter),
-        _country("ImportSPSCountry", certificate.importer, get("CountryExportName")),
+        _country("ImportSPSCountry", certificate.importer, certificate.importer_name),
         *([_country("TransitSPSCountry", get("CountryTransitCode"), get("CountryTransitName"))] if get("CountryTransitCode") else []),
         _ram("UnloadingBaseportSPSLocation", _ram("Name", get("EntryPoint"))),
         _carriage(certificate),
@@ -342,8 +355,9 @@ def _check(certificate: Certificate) -> None:
     found = certificate.get("TypeCer")
     if found not in CERTIFICATE_TYPES:
         raise _unusable("wsdl.certificate-type", "PhytosanitaryCer/TypeCer", found)
-    if not re.fullmatch(r"[A-Z]{2}", certificate.importer) or certificate.importer == certificate.exporter:
-        raise _unusable("wsdl.destination", "PhytosanitaryCer/CountryExportCode", certificate.importer, exporter=certificate.exporter)
+    if not certificate.importer:
+        written = certificate.get("CountryExportCode")
+        raise _unusable("wsdl.destination", "PhytosanitaryCer/CountryExportCode", written, exporter=certificate.exporter)
     if not certificate.products:
         raise _unusable("wsdl.no-goods", "PhytosanitaryCer/ProductList", "")
 
