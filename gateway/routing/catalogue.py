@@ -10,7 +10,7 @@ from gateway.model import Party, PartyCode, Route
 from .conditions import Condition, ConditionInvalid, Conditions
 from .forms import ExampleForm, MessageForm, ProcedureForm, RouteForm, RuleForm, TitleForm, read_span
 from .parties import midnight
-from .paths import PathTree, plant
+from .paths import Paths, compile_paths
 from .procedures import BusinessRule, Deadline, Direction, Example, MessageRule, PathLabel, Procedure, Retention, RouteRule, Title
 from .sources import Fault, Place, Source, line_of, spell
 from .suggest import nearest
@@ -219,18 +219,18 @@ def _message(form: ProcedureForm, message: MessageForm, around: Surroundings) ->
         opens_dossier=message.dossier.opens,
         dossier_from=frozenset(message.dossier.from_),
         dossier_to=message.dossier.to,
-        paths=_tree(form, message.element),
+        paths=_paths_of(form, message.element),
         rules=tuple(_rule(form, rule, around.conditions) for rule in form.rule if code in rule.messages),
         routes=tuple(_route(form, route, around) for route in form.route if _covers(route, message)),
     )
 
 
-def _tree(form: ProcedureForm, element: str) -> PathTree[PathLabel]:
+def _paths_of(form: ProcedureForm, element: str) -> Paths[PathLabel]:
     """Only the paths that begin at this message's element: the walk then costs nothing for the others."""
     labelled = [(PathLabel(use="key", name=name), path) for name, paths in form.keys.items() for path in paths]
     labelled += [(PathLabel(use="fact", name=name), path) for name, paths in form.facts.items() for path in paths]
     labelled += [(PathLabel(use="identity", name="identity"), path) for path in form.identity]
-    return plant((label, path) for label, path in labelled if path.split("/")[0] == element)
+    return compile_paths((label, path) for label, path in labelled if path.split("/")[0] == element)
 
 
 def _rule(form: ProcedureForm, rule: RuleForm, conditions: Conditions) -> BusinessRule:

@@ -13,12 +13,13 @@ from gateway.ports import Proven
 from gateway.xml import envelope
 from gateway.xml.schemas import Schemas
 
-from .paths import PathTree
+from .paths import Paths
 from .procedures import BusinessRule, MessageRule, PathLabel
 from .ruleset import RuleSet
 from .weighing import variables, weigh
 
 CONTENT = "/Envelope/Body/Content"
+IDENTITY = PathLabel(use="identity", name="identity")
 NO_PROBLEMS: tuple[Problem, ...] = ()
 
 
@@ -108,7 +109,7 @@ class Judge:
             raise NotValid(Code.SCHEMA, *problems)
 
 
-def read_stated(paths: PathTree[PathLabel], content: _Element) -> Stated:
+def read_stated(paths: Paths[PathLabel], content: _Element) -> Stated:
     """Read what the declared paths of a row select; of a fact the first value counts, of a key each value once."""
     keys: dict[tuple[str, str], None] = {}
     facts: dict[str, str] = {}
@@ -144,16 +145,14 @@ def _check_person(proven: Proven, row: MessageRule, stated: Stated) -> tuple[Pro
         if row.person_signature == "required":
             raise NotProven(Code.SIGNATURE, Problem(text="routing.person-missing", path="/Envelope/Body/Signature"))
         return NO_PROBLEMS
+    if IDENTITY not in row.paths.labels:
+        return NO_PROBLEMS
     if stated.identity is None:
-        return (Problem(text="routing.identity-not-stated", path=CONTENT),) if _asks_identity(row.paths) else NO_PROBLEMS
+        return (Problem(text="routing.identity-not-stated", path=CONTENT),)
     if person.tax_code != stated.identity:
         values = {"stated": stated.identity, "signed": person.tax_code or "-"}
         raise NotProven(Code.SIGNATURE, Problem(text="routing.identity-differs", path="/Envelope/Body/Signature", values=values))
     return NO_PROBLEMS
-
-
-def _asks_identity(paths: PathTree[PathLabel]) -> bool:
-    return any(label.use == "identity" for label in paths.here) or any(map(_asks_identity, paths.below.values()))
 
 
 def _refuse_broken(broken: tuple[BusinessRule, ...]) -> None:

@@ -1,50 +1,49 @@
-"""The paths that procedures declare into a document's content, and one walk that reads them all.
+"""The paths that procedures declare into a document's content, read with one compiled XPath.
 
 A path is element names joined by `/`, starting at the business element: `PhytosanitaryCer/ProductList/Product/ProductName`.
-It selects every element it fits, in document order. No predicates, wildcards, attributes or namespaces: the field needs none,
-and what is left can be read by anybody and costs one pass over the children that matter.
+It selects every element it fits. No predicates, wildcards, attributes or namespaces: the field needs none, and what is left
+can be read by anybody.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
-from lxml.etree import _Element
+from lxml.etree import XPath, _Element
 
-PATH = re.compile(r"[A-Za-z_][\w.-]*(/[A-Za-z_][\w.-]*)+")
+PATH = re.compile(r"[A-Za-z_][\w.-]*(/[A-Za-z_][\w.-]*)+", re.ASCII)
 MAX_VALUE = 255  # characters: an index entry, not a text; the longest code in the field's schemas has 255
-MAX_VALUES = 1_000  # of one message: the longest manifest line list in use has a few hundred containers
+MAX_VALUES = 1_000  # of one layer of one message: the longest manifest in use names a few hundred containers
 
 Label = TypeVar("Label")
+Select = Callable[[_Element], list[_Element]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathTree(Generic[Label]):
-    """Paths that share their beginnings, so that one walk reads them all; `here` labels the text of this element."""
+class _Layer(Generic[Label]):
+    """Paths that end in different names, so that one XPath selects for all and an element's name tells its path."""
 
-    here: tuple[Label, ...] = ()
-    below: "Mapping[str, PathTree[Label]]" = field(default_factory=dict)
+    select: Select
+    labels: Mapping[str, tuple[Label, ...]]
 
-    def read(self, element: _Element) -> list[tuple[Label, str]]:
-        """Give each label with the text of each element its path selects; empty texts and what exceeds the limits are left out."""
-        found: list[tuple[Label, str]] = []
-        for pair in self._walk(element):
-            found.append(pair)
-            if len(found) == MAX_VALUES:
-                break
-        return found
 
-    def _walk(self, element: _Element) -> Iterator[tuple[Label, str]]:
-        if not self.below:
-            return  # without a tag, iterchildren gives every child
-        for child in element.iterchildren(*self.below):
-            branch = self.below[child.tag]
-            if branch.here and (text := (child.text or "").strip()) and len(text) <= MAX_VALUE:
-                for label in branch.here:
-                    yield label, text
-            yield from branch._walk(child)  # noqa: SLF001 -- the same class
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths(Generic[Label]):
+    """Labelled paths, compiled; almost always one layer."""
+
+    labels: frozenset[Label]
+    layers: tuple[_Layer[Label], ...]
+
+    def read(self, content: _Element) -> list[tuple[Label, str]]:
+        """Give each label with each text its path selects; empty texts and what exceeds the limits are left out."""
+        return [
+            (label, text)
+            for layer in self.layers
+            for element in layer.select(content)
+            if (text := (element.text or "").strip()) and len(text) <= MAX_VALUE
+            for label in layer.labels[element.tag]
+        ]
 
 
 def is_path(text: str) -> bool:
@@ -52,17 +51,23 @@ def is_path(text: str) -> bool:
     return PATH.fullmatch(text) is not None
 
 
-def plant(paths: Iterable[tuple[Label, str]]) -> PathTree[Label]:
-    """Join labelled paths into one tree."""
-    return _grow([(label, path.split("/")) for label, path in paths])
+def compile_paths(labelled: Iterable[tuple[Label, str]]) -> Paths[Label]:
+    """Compile labelled paths, each of which is_path."""
+    by_path: dict[str, tuple[Label, ...]] = {}
+    for label, path in labelled:
+        by_path[path] = (*by_path.get(path, ()), label)
+    layers: list[dict[str, str]] = []  # last name -> path
+    for path in by_path:
+        name = path.rpartition("/")[2]
+        layer = next((layer for layer in layers if name not in layer), None)
+        if layer is None:
+            layers.append({name: path})
+        else:
+            layer[name] = path
+    labels = frozenset(label for those in by_path.values() for label in those)
+    return Paths(labels=labels, layers=tuple(_layer(layer, by_path) for layer in layers))
 
 
-def _grow(branches: list[tuple[Label, list[str]]]) -> PathTree[Label]:
-    here = tuple(label for label, steps in branches if not steps)
-    deeper = sorted(((label, steps) for label, steps in branches if steps), key=_first)
-    below = {name: _grow([(label, steps[1:]) for label, steps in group]) for name, group in groupby(deeper, key=_first)}
-    return PathTree(here=here, below=below)
-
-
-def _first(branch: tuple[object, list[str]]) -> str:
-    return branch[1][0]
+def _layer(paths: Mapping[str, str], by_path: Mapping[str, tuple[Label, ...]]) -> _Layer[Label]:
+    select = XPath(f"({' | '.join(paths.values())})[position() <= {MAX_VALUES}]")
+    return _Layer(select=cast("Select", select), labels={name: by_path[path] for name, path in paths.items()})

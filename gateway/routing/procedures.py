@@ -8,7 +8,7 @@ from typing import Literal
 from gateway.model import PartyCode, Route
 
 from .conditions import Condition
-from .paths import PathTree
+from .paths import Paths
 
 Direction = Literal["to-agency", "to-portal"]
 
@@ -62,7 +62,7 @@ class MessageRule:
     opens_dossier: bool
     dossier_from: frozenset[str]  # empty: from any state
     dossier_to: str | None  # None: the state stays
-    paths: PathTree[PathLabel]
+    paths: Paths[PathLabel]
     rules: tuple[BusinessRule, ...]
     routes: tuple[RouteRule, ...]
 

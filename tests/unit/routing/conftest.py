@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Problem
-from gateway.routing.rules import RulesInvalid, RuleSet, load
+from gateway.routing.rules import RuleSet, RulesInvalid, load
 
 RULES = 'version = "t"\nvalid_from = 2020-01-01\n'
 PARTIES = """\
@@ -137,7 +137,6 @@ from = "AGENCY"
 facts = { country = "LA" }
 to = ["PORTAL"]
 """
-
 
 
 Edit = Callable[[str, str, str], None]

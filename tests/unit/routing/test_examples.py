@@ -20,14 +20,12 @@ def test_sound_examples_pass(rules: RuleSet) -> None:
         ('to = ["PORTAL", "CUSTOMS"]', 'to = ["CUSTOMS"]', "example-route", {"wanted": "CUSTOMS", "found": "CUSTOMS, PORTAL"}),
         ('facts = { country = "LA" }', 'facts = { country = "VN" }', "example-route", {"wanted": "PORTAL", "found": "CUSTOMS, PORTAL"}),
         ('facts = { country = "LA" }', "", "example-unknown", {"name": "P&Q01/customs"}),
-        ('message = "10/01"\nfrom = "PORTAL"', 'message = "10/01"\nfrom = "CUSTOMS"', "example-sender", {"sender": "CUSTOMS", "senders": "PORTAL"}),
+        ('from = "PORTAL"', 'from = "CUSTOMS"', "example-sender", {"sender": "CUSTOMS", "senders": "PORTAL"}),
         ('facts = { weight = "0" }', 'facts = { weight = "1" }', "example-not-refused", {"rule": "weight-positive", "found": "-"}),
         ('from = "PORTAL"\nto', 'from = "PORTAL"\nfacts = { weight = "-1" }\nto', "example-refused", {"found": "weight-positive"}),
     ],
 )  # fmt: skip
-def test_example_that_fails_says_what_was_found(
-    folder: Path, edit: Edit, old: str, new: str, text: str, values: dict[str, str]
-) -> None:
+def test_example_that_fails_says_what_was_found(folder: Path, edit: Edit, old: str, new: str, text: str, values: dict[str, str]) -> None:
     edit(PROCEDURE, old, new)
 
     (problem,) = run_examples(load([folder]))

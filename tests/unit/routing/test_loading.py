@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import NotValid, Problem, explain, remedy
 from gateway.model import PartyCode, Subject
 from gateway.routing.procedures import Span
-from gateway.routing.rules import RulesInvalid, RuleSet, load, route_named
+from gateway.routing.rules import RuleSet, RulesInvalid, load, route_named
 
 Edit = Callable[[str, str, str], None]
 Faults = Callable[..., list[Problem]]
@@ -52,7 +52,8 @@ def test_row_knows_schema_sender_dossier_and_routes(rules: RuleSet) -> None:
     assert procedure.code == "P&Q01"
     assert row.schema == "P&Q012118"
     assert row.senders == {"AGENCY"}
-    assert (row.opens_dossier, row.dossier_from, row.dossier_to) == (False, {"1"}, "2")
+    assert (row.opens_dossier, row.dossier_to) == (False, "2")
+    assert row.dossier_from == {"1"}
     assert [rule.route.name for rule in row.routes] == ["P&Q01/portal", "P&Q01/customs"]
 
 
@@ -263,7 +264,9 @@ def test_stored_delivery_to_a_dropped_party_is_refused(rules: RuleSet) -> None:
         ("rules.toml", 'version = "t"', "version = 1", "want-text", "version"),
     ],
 )
-def test_wrong_value_is_named_with_its_place(faults: Faults, edit: Edit, folder: Path, file: str, old: str, new: str, text: str, place: str) -> None:  # fmt: skip
+def test_wrong_value_is_named_with_its_place(
+    faults: Faults, edit: Edit, folder: Path, *, file: str, old: str, new: str, text: str, place: str
+) -> None:
     edit(file, old, new)
 
     problems = faults()
