@@ -14,8 +14,9 @@ from gateway.lifecycle import Accepted, Delivered, Failed, Outcome, Rejected
 from gateway.model import Reply, Request, Route
 from gateway.protocols.wsdl.codec import Decoded, Fault
 from gateway.testing import builders
+from gateway.testing.client import post
 from gateway.testing.contents import Consignment
-from gateway.testing.simulator import RunningSimulator, post
+from gateway.testing.simulator import RunningSimulator
 
 START = datetime(2026, 10, 13, 2, tzinfo=UTC)
 
@@ -45,8 +46,7 @@ def request(agency: RunningSimulator, number: int = 1, *, find: bytes = b"", put
 
 
 def send(request: Request) -> Reply:
-    answer = post(request.endpoint, request.body, dict(request.headers), timeout=5)
-    return Reply(status=answer.status, body=answer.body, headers=answer.headers)
+    return post(request.endpoint, request.body, request.headers, timeout=5)
 
 
 def deliver(agency: RunningSimulator, number: int = 1) -> str:
