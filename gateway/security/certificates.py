@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -20,12 +20,12 @@ _WHITE = b" \t\r\n"
 _TAX_CODE = re.compile(r"(?:\bMST\s*[:=-]?\s*|\bVATVN-)(\d{10}|\d{12})(?:-?(\d{3}))?(?!\d)", re.IGNORECASE)
 _TAX_PLACES = (NameOID.USER_ID, NameOID.SERIAL_NUMBER, NameOID.ORGANIZATION_IDENTIFIER, NameOID.ORGANIZATIONAL_UNIT_NAME)
 
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | dsa.DSAPublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A public key with what a policy asks of it, looked up once. `kind` is "rsa", "ecdsa" or, of a kind that is not used here, ""."""
+    """A public key with what a policy asks of it, looked up once. `kind` is "rsa", "ecdsa", "dsa", or "" where it is none of them."""
 
     public: PublicKey | None
     kind: str = ""
@@ -121,4 +121,7 @@ def describe(key: object) -> Key:
         case ec.EllipticCurvePublicKey():
             size, curve = key.key_size, key.curve.name
             return Key(public=key, kind="ecdsa", name=f"EC {curve}", bits=size, curve=curve, signature_bytes=2 * ((size + 7) // 8))
+        case dsa.DSAPublicKey():
+            size = key.public_numbers().parameter_numbers.q.bit_length()
+            return Key(public=key, kind="dsa", name=f"DSA {key.key_size}", bits=key.key_size, signature_bytes=2 * ((size + 7) // 8))
     return Key(public=None)

@@ -1,11 +1,13 @@
 """Private keys: read once from their files, used for signing, never shown. Nothing outside this file touches one."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from gateway.errors import Code, Problem, Unavailable
@@ -14,9 +16,13 @@ from . import certificates
 from .certificates import Certificate, Key
 from .policy import ECDSA_SHA256, ECDSA_SHA384, GATEWAY, RSA_SHA256, Method
 
-HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+HASHES: Mapping[str, hashes.HashAlgorithm] = MappingProxyType({
+    "sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512(),
+    # of old or foreign signatures under the permissive policy; nothing is signed with them
+    "sha1": hashes.SHA1(), "sha224": hashes.SHA224(),  # noqa: S303 - verification for diagnosis only
+    "sha3_224": hashes.SHA3_224(), "sha3_256": hashes.SHA3_256(), "sha3_384": hashes.SHA3_384(), "sha3_512": hashes.SHA3_512(),
+})  # fmt: skip
 _PADDING = padding.PKCS1v15()
-_ECDSA = {name: ec.ECDSA(algorithm) for name, algorithm in HASHES.items()}
 _METHODS = {"secp256r1": ECDSA_SHA256, "secp384r1": ECDSA_SHA384}
 
 
@@ -42,7 +48,7 @@ class SigningKey:
         """Give the signature value as XML-DSig writes it: for ECDSA r and s side by side."""
         if self.method.family == "rsa":
             return cast("rsa.RSAPrivateKey", self._key).sign(data, _PADDING, HASHES[self.method.hash])
-        r, s = decode_dss_signature(cast("ec.EllipticCurvePrivateKey", self._key).sign(data, _ECDSA[self.method.hash]))
+        r, s = decode_dss_signature(cast("ec.EllipticCurvePrivateKey", self._key).sign(data, ec.ECDSA(HASHES[self.method.hash])))
         size = (self._key.key_size + 7) // 8
         return r.to_bytes(size) + s.to_bytes(size)
 
@@ -80,18 +86,31 @@ def load_key(key_pem: Path, cert_pem: Path) -> SigningKey:
 
 def verify_value(key: Key, method: Method, value: bytes, data: bytes) -> bool:
     """Say whether a signature value is right for the data under a public key; False, too, for a key that does not fit the method."""
-    if key.kind != method.family:
+    if key.kind != method.key:
         return False
+    public, algorithm = key.public, HASHES[method.hash]
     try:
-        if method.family == "rsa":
-            cast("rsa.RSAPublicKey", key.public).verify(value, data, _PADDING, HASHES[method.hash])
-        else:
-            half = len(value) // 2
-            der = encode_dss_signature(int.from_bytes(value[:half]), int.from_bytes(value[half:]))
-            cast("ec.EllipticCurvePublicKey", key.public).verify(der, data, _ECDSA[method.hash])
-    except (InvalidSignature, ValueError):
+        match method.family:
+            case "rsa":
+                cast("rsa.RSAPublicKey", public).verify(value, data, _PADDING, algorithm)
+            case "pss":
+                salted = padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
+                cast("rsa.RSAPublicKey", public).verify(value, data, salted, algorithm)
+            case "ecdsa":
+                cast("ec.EllipticCurvePublicKey", public).verify(_pair(value), data, ec.ECDSA(algorithm))
+            case "dsa":
+                cast("dsa.DSAPublicKey", public).verify(_pair(value), data, algorithm)
+            case _:
+                return False
+    except (InvalidSignature, ValueError, UnsupportedAlgorithm):
         return False
     return True
+
+
+def _pair(value: bytes) -> bytes:
+    """Write r and s, which XML-DSig puts side by side, as ASN.1."""
+    half = len(value) // 2
+    return encode_dss_signature(int.from_bytes(value[:half]), int.from_bytes(value[half:]))
 
 
 def _method_for(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Method:

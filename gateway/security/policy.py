@@ -1,11 +1,11 @@
 """Policies: which algorithms, key sizes and shapes a signature may have. The one place to allow or forbid an algorithm."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from gateway.xml.namespaces import ENVELOPED, EXC_C14N
+from gateway.xml.namespaces import DS, ENVELOPED, EXC_C14N
 
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 XMLENC = "http://www.w3.org/2001/04/xmlenc#"
@@ -20,29 +20,35 @@ MAX_EXPONENT_BITS = 64  # OpenSSL's own limit for large moduli; real exponents h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """A signature algorithm: `hash` is hashlib's name; `curve` is set where ECDSA allows only one."""
+    """A signature algorithm: `key` is the kind of key it needs, `hash` hashlib's name; `curve` is set where only one is allowed."""
 
     uri: str
-    family: Literal["rsa", "ecdsa"]
+    family: Literal["rsa", "pss", "ecdsa", "dsa", "hmac"]
+    key: Literal["rsa", "ecdsa", "dsa", "hmac"]
     hash: str
     curve: str = ""
 
 
-RSA_SHA256 = Method(uri=f"{MORE}rsa-sha256", family="rsa", hash="sha256")
-RSA_SHA384 = Method(uri=f"{MORE}rsa-sha384", family="rsa", hash="sha384")
-RSA_SHA512 = Method(uri=f"{MORE}rsa-sha512", family="rsa", hash="sha512")
-ECDSA_SHA256 = Method(uri=f"{MORE}ecdsa-sha256", family="ecdsa", hash="sha256", curve="secp256r1")
-ECDSA_SHA384 = Method(uri=f"{MORE}ecdsa-sha384", family="ecdsa", hash="sha384", curve="secp384r1")
+RSA_SHA256 = Method(uri=f"{MORE}rsa-sha256", family="rsa", key="rsa", hash="sha256")
+RSA_SHA384 = Method(uri=f"{MORE}rsa-sha384", family="rsa", key="rsa", hash="sha384")
+RSA_SHA512 = Method(uri=f"{MORE}rsa-sha512", family="rsa", key="rsa", hash="sha512")
+ECDSA_SHA256 = Method(uri=f"{MORE}ecdsa-sha256", family="ecdsa", key="ecdsa", hash="sha256", curve="secp256r1")
+ECDSA_SHA384 = Method(uri=f"{MORE}ecdsa-sha384", family="ecdsa", key="ecdsa", hash="sha384", curve="secp384r1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What one kind of verification accepts; `methods` and `digests` by their URI."""
+    """What one kind of verification accepts; `methods` and `digests` by their URI.
+
+    `bare_keys` allows a key that no certificate vouches for; `needs_trust` demands a certificate that leads to a trusted one.
+    """
 
     name: str
     methods: Mapping[str, Method]
     digests: Mapping[str, str]
     min_rsa_bits: int
+    bare_keys: bool
+    needs_trust: bool
 
 
 GATEWAY = Policy(
@@ -50,7 +56,44 @@ GATEWAY = Policy(
     methods=MappingProxyType({m.uri: m for m in (RSA_SHA256, RSA_SHA384, RSA_SHA512, ECDSA_SHA256, ECDSA_SHA384)}),
     digests=MappingProxyType({f"{XMLENC}sha256": "sha256", f"{MORE}sha384": "sha384"}),
     min_rsa_bits=2048,
+    bare_keys=False,
+    needs_trust=True,
 )
+
+
+# For diagnosis only (nsw verify --policy permissive): whatever can be computed. Never for messages; parties.toml cannot name it.
+_MORE_2007, _MORE_2021 = "http://www.w3.org/2007/05/xmldsig-more#", "http://www.w3.org/2021/04/xmldsig-more#"
+_OLD = ("sha1", "sha224", "sha256", "sha384", "sha512")
+_SHA3 = ("sha3-224", "sha3-256", "sha3-384", "sha3-512")
+
+
+def _any_method() -> Iterator[Method]:
+    """Give every algorithm that the permissive policy can compute; names of SHA-1's URIs are older than the others'."""
+    for name in _OLD:
+        base = DS if name == "sha1" else MORE
+        yield Method(uri=f"{base}rsa-{name}", family="rsa", key="rsa", hash=name)
+        yield Method(uri=f"{MORE}ecdsa-{name}", family="ecdsa", key="ecdsa", hash=name)
+        yield Method(uri=f"{base}hmac-{name}", family="hmac", key="hmac", hash=name)
+    for name in (*_OLD, *_SHA3):
+        yield Method(uri=f"{_MORE_2007}{name}-rsa-MGF1", family="pss", key="rsa", hash=name.replace("sha3-", "sha3_"))
+    for name in _SHA3:
+        yield Method(uri=f"{_MORE_2021}ecdsa-{name}", family="ecdsa", key="ecdsa", hash=name.replace("sha3-", "sha3_"))
+    yield Method(uri=f"{DS}dsa-sha1", family="dsa", key="dsa", hash="sha1")
+    yield Method(uri="http://www.w3.org/2009/xmldsig11#dsa-sha256", family="dsa", key="dsa", hash="sha256")
+
+
+PERMISSIVE = Policy(
+    name="permissive",
+    methods=MappingProxyType({m.uri: m for m in _any_method()}),
+    digests=MappingProxyType({
+        f"{DS}sha1": "sha1", f"{MORE}sha224": "sha224", f"{XMLENC}sha256": "sha256", f"{MORE}sha384": "sha384", f"{XMLENC}sha512": "sha512",
+        **{f"{_MORE_2007}{name}": name.replace("sha3-", "sha3_") for name in _SHA3},
+    }),
+    min_rsa_bits=512,
+    bare_keys=True,
+    needs_trust=False,
+)  # fmt: skip
+POLICIES: Mapping[str, Policy] = MappingProxyType({p.name: p for p in (GATEWAY, PERMISSIVE)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

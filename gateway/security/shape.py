@@ -47,7 +47,7 @@ def judge(found: Texts, at: _Element, *, uri: str) -> Shape:
 def check_key(key: Key, method: Method, at: _Element | None, policy: Policy = GATEWAY) -> None:
     """Refuse a key that the policy does not allow or that does not fit the signature algorithm (SIG-12)."""
     # (12) RSA of 2048 to 8192 bits with an odd exponent of three or more, or the curve that goes with the algorithm
-    if key.kind != method.family:
+    if key.kind != method.key:
         raise refusal(12, "key-kind-mismatch", at, key=key.name, method=method.uri)
     if method.curve and key.curve != method.curve:
         raise refusal(12, "key-curve", at, key=key.name, expected=method.curve)

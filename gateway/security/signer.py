@@ -9,7 +9,7 @@ from lxml.etree import _Element
 
 from gateway.errors import Code, NotValid, Problem
 from gateway.model import Request
-from gateway.xml.canonical import canonical, digest, value_prefixes
+from gateway.xml.canonical import canonical, digest, needed_prefixes
 from gateway.xml.namespaces import DS, ENVELOPED, EXC_C14N
 from gateway.xml.parse import parse
 
@@ -84,9 +84,9 @@ class EnvelopeSealer:
 
 
 def _written(element: _Element) -> tuple[bytes, tuple[str, ...]]:
-    """Write an element canonically, declaring the prefixes that only values use; gives those too."""
+    """Write an element canonically, declaring the prefixes that only values or a signature's PrefixList use; gives those too."""
     bare = canonical(element)
-    prefixes = value_prefixes(element, written=bare)
+    prefixes = needed_prefixes(element, written=bare)
     return (canonical(element, prefixes=prefixes) if prefixes else bare), prefixes
 
 
