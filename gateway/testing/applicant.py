@@ -8,8 +8,8 @@ from gateway.security.keys import SigningKey, load_key
 from gateway.security.signer import sign_person, sign_system
 
 from . import builders
+from .client import post
 from .contents import Consignment
-from .simulator import post
 from .vnsw import SOAP_REQUEST, Answer, read_answer
 
 

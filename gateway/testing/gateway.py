@@ -1,32 +1,31 @@
 """A whole gateway, and simulated agencies, as processes of their own; what the journey and the kill tests run against."""
 
-import http.client
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from gateway.model import Reply
 from gateway.security.devpki import generate
 
+from .client import ask
 from .process import Process
 
-T = TypeVar("T")
-SERVE = ("-c", "from gateway.cli.main import run; run()", "serve")
-WITHIN_SECONDS = 30.0
+SERVE = ("-m", "gateway.cli", "serve")
 
 
 class RunningGateway:
     """`nsw serve` on a home folder of its own; a context manager. After the first start it keeps its port."""
 
-    def __init__(self, home: Path, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, home: Path, *, port: int = 0, environment: Mapping[str, str] | None = None) -> None:
         """Describe a gateway; `environment` adds NSW_* settings."""
         self.home = home
         self.url = ""
-        self._process = Process(SERVE, log=home / "serve.log", environment={"NSW_HOME": str(home), "NSW_PORT": "0", **(environment or {})})
+        settings = {"NSW_HOME": str(home), "NSW_PORT": str(port), **(environment or {})}
+        self._process = Process(SERVE, log=home / "logs" / "gateway.log", environment=settings)
 
     def __enter__(self) -> Self:
         self.start()
@@ -34,6 +33,11 @@ class RunningGateway:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process's id; 0 before the first start."""
+        return self._process.pid
 
     @property
     def pki(self) -> Path:
@@ -71,9 +75,12 @@ class RunningGateway:
         """Ask it something over HTTP; raises OSError where it does not answer."""
         return ask(self.url + path, method=method, body=body, headers=headers)
 
-    def read(self, path: str) -> Any:
-        """Read a JSON resource; raises ValueError where the answer is none."""
-        return json.loads(self.ask("GET", path).body)
+    def get(self, path: str) -> Any:
+        """Read a JSON resource; raises OSError where it does not answer 200."""
+        reply = self.ask("GET", path)
+        if reply.status != HTTPStatus.OK:
+            raise OSError(f"{path} answered {reply.status}")
+        return json.loads(reply.body)
 
 
 class SimulatedAgency:
@@ -118,7 +125,7 @@ class SimulatedAgency:
     def order(self, path: str, order: Mapping[str, object]) -> Any:
         """Give it an order, such as /_do/send-application; raises ValueError with its words where it refuses."""
         reply = ask(self.url + path, method="POST", body=json.dumps(order).encode(), headers={"content-type": "application/json"})
-        if reply.status != http.client.OK:
+        if reply.status != HTTPStatus.OK:
             raise ValueError(reply.body.decode("utf-8", "replace"))
         return json.loads(reply.body)
 
@@ -129,32 +136,3 @@ class SimulatedAgency:
     def effect(self, message_id: str) -> bytes:
         """Give a message that took effect, as it arrived; empty where there is none."""
         return ask(f"{self.url}/_effects/{message_id}").body
-
-
-def ask(url: str, *, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
-    """Ask a local server; raises OSError where nobody answers."""
-    place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port or 80, timeout=WITHIN_SECONDS)
-    try:
-        connection.request(method, url.removeprefix(f"http://{place.netloc}") or "/", body or None, dict(headers or {}))
-        response = connection.getresponse()
-        return Reply(status=response.status, body=response.read(), headers={k.lower(): v for k, v in response.getheaders()})
-    except http.client.HTTPException as error:
-        raise ConnectionError(type(error).__name__) from error
-    finally:
-        connection.close()
-
-
-def eventually(look: Callable[[], T], *, within: float = WITHIN_SECONDS, every: float = 0.05) -> T:
-    """Look until something true is seen, and give it; raises TimeoutError. What is not answered yet counts as not seen."""
-    end = time.monotonic() + within
-    while True:
-        try:
-            seen = look()
-        except OSError:
-            seen = None
-        if seen:
-            return seen
-        if time.monotonic() > end:
-            raise TimeoutError(f"not seen within {within:g} s; last: {seen!r}")
-        time.sleep(every)

@@ -34,6 +34,11 @@ class Process:
         self._process: subprocess.Popen[str] | None = None
 
     @property
+    def pid(self) -> int:
+        """The process's id; 0 before the first start."""
+        return self._process.pid if self._process else 0
+
+    @property
     def running(self) -> bool:
         """Say whether it is there."""
         return self._process is not None and self._process.poll() is None

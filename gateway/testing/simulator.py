@@ -12,7 +12,6 @@ What every agency answers besides its own service:
 can read and does nothing. A repeat of a message id gets the first answer and has no second effect.
 """
 
-import http.client
 import json
 import socket
 import struct
@@ -30,6 +29,7 @@ from urllib.parse import unquote, urlsplit
 
 from gateway.ports import Clock
 
+from .client import post as post  # noqa: PLC0414 - simulated agencies send with it
 from .journal import Journal, Mark, SimReply, SimRequest
 
 GARBAGE = b"<html><body>Bao tri he thong</body></html>"  # what a maintenance page in front of a service looks like
@@ -48,7 +48,7 @@ class Mode(StrEnum):
 
 
 class SimContext:
-    """What an agency's functions may use: where the gateway is, the development keys, the journal, and a way to send."""
+    """What an agency's functions may use: where the gateway is, the development keys, the journal, and time."""
 
     def __init__(self, *, gateway: str, pki: Path | None, journal: Journal, clock: Clock) -> None:
         """Hold what the agency was started with; `gateway` is a base URL without a trailing slash."""
@@ -57,10 +57,6 @@ class SimContext:
         self.journal = journal
         self.clock = clock
         self.stopping = threading.Event()
-
-    def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float = 15) -> SimReply:
-        """Send one request and give the answer; raises OSError where nobody answered."""
-        return post(url, body, headers, timeout=timeout)
 
     def pause(self, seconds: float) -> bool:
         """Wait, shorter where the agency is being stopped; says whether it goes on."""
@@ -271,21 +267,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
-
-
-def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> SimReply:
-    """Send one request over plain HTTP, the way a partner's own client does; raises OSError where nobody answered."""
-    place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port or 80, timeout=timeout)
-    try:
-        connection.request("POST", place.path or "/", body, dict(headers))
-        response = connection.getresponse()
-        answer = {name.lower(): value for name, value in response.getheaders()}
-        return SimReply(status=response.status, body=response.read(), headers=answer)
-    except http.client.HTTPException as error:
-        raise ConnectionError(type(error).__name__) from error
-    finally:
-        connection.close()
 
 
 def _order(body: bytes) -> Mapping[str, object]:

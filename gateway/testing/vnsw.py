@@ -17,6 +17,7 @@ from gateway.xml.header import read_header, text_element
 from gateway.xml.parse import parse
 
 from . import builders
+from .client import post
 from .journal import Mark, SimReply, SimRequest
 from .simulator import SimContext, Simulator
 
@@ -106,7 +107,7 @@ def read_answer(body: bytes) -> Answer:
 def send(context: SimContext, payload: bytes, known_as: Mark, *, client: str = "wcf") -> Answer:
     """Send an envelope to the gateway's SOAP door as one of the field's clients, and note it; raises OSError where nobody answers."""
     try:
-        reply = context.post(f"{context.gateway}/ws", builders.soap(payload, client=client), SOAP_REQUEST)
+        reply = post(f"{context.gateway}/ws", builders.soap(payload, client=client), SOAP_REQUEST)
     except OSError as error:
         context.journal.sent(known_as, at=context.clock(), status=0, answer=type(error).__name__.encode())
         raise

@@ -8,9 +8,10 @@ import pytest
 
 from gateway.security.devpki import generate
 from gateway.testing import builders, simulate, vnsw
+from gateway.testing.client import post
 from gateway.testing.contents import Consignment
 from gateway.testing.journal import SimReply, SimRequest
-from gateway.testing.simulator import RunningSimulator, SimContext, Simulator, post
+from gateway.testing.simulator import RunningSimulator, SimContext, Simulator
 
 MARD = (
     '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><receive xmlns="http://mard.gov.vn/nsw/services">'

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.testing.gateway import SimulatedAgency, ask, eventually
+from gateway.testing.client import ask
+from gateway.testing.gateway import SimulatedAgency
 from gateway.testing.process import NotReadyError, Process
 
 WAITING = "import signal; print('ready http://here', flush=True); signal.pause()"
@@ -83,20 +84,3 @@ def test_an_agency_refuses_a_mode_there_is_none_of(tmp_path: Path) -> None:
 def test_an_unknown_agency_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(NotReadyError, match="there are agriculture, customs"):
         SimulatedAgency("nobody", tmp_path).start()
-
-
-def test_eventually_gives_what_it_saw_and_counts_no_answer_as_unseen() -> None:
-    tries = iter([ConnectionRefusedError(), None, "", "seen"])
-
-    def look() -> str | None:
-        found = next(tries)
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    assert eventually(look, every=0) == "seen"
-
-
-def test_eventually_gives_up() -> None:
-    with pytest.raises(TimeoutError):
-        eventually(lambda: False, within=0, every=0)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.model import Reply
+from gateway.testing.client import post
 from gateway.testing.journal import Mark, SimReply, SimRequest
-from gateway.testing.simulator import GARBAGE, RunningSimulator, SimContext, Simulator, post
+from gateway.testing.simulator import GARBAGE, RunningSimulator, SimContext, Simulator
 
 HEADERS = {"content-type": "text/plain"}
 
@@ -24,7 +26,7 @@ def echo(request: SimRequest, _context: SimContext) -> SimReply:
 ECHO = Simulator("echo", echo, mark=by_header)
 
 
-def send(agency: RunningSimulator, body: bytes, message_id: str = "") -> SimReply:
+def send(agency: RunningSimulator, body: bytes, message_id: str = "") -> Reply:
     return post(agency.url + "/service", body, HEADERS | {"x-id": message_id}, timeout=5)
 
 
@@ -42,7 +44,7 @@ def report(agency: RunningSimulator) -> Any:
     return json.loads(get(agency, "/_arrivals")[1])
 
 
-def order(agency: RunningSimulator, **values: object) -> SimReply:
+def order(agency: RunningSimulator, **values: object) -> Reply:
     return post(agency.url + "/_control", json.dumps(values).encode(), HEADERS, timeout=5)
 
 
