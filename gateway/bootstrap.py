@@ -20,7 +20,7 @@ from .outbox.circuit import Circuits
 from .outbox.outbox import SqlOutbox
 from .outbox.payloads import Payloads
 from .outbox.workers import Workers
-from .ports import Adapter, Inbound
+from .ports import Adapter, Inbound, Watch
 from .protocols.vnsw.dialects import DIALECTS, Dialect
 from .protocols.vnsw.door import VnswDoor
 from .routing.judge import Judge
@@ -60,6 +60,7 @@ class Hub:
     adapters: Mapping[str, Adapter]
     circuits: Circuits
     metrics: CollectorRegistry
+    watch: Watch
     _database: SqliteDatabase
     _workers: Workers
     _reloader: "Reloader"
@@ -197,6 +198,7 @@ def build(settings: Settings) -> Hub:
         adapters=adapters,
         circuits=circuits,
         metrics=telemetry.registry,
+        watch=telemetry,
         _database=database,
         _workers=workers,
         _reloader=Reloader(rules),

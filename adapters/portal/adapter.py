@@ -25,5 +25,9 @@ class Portal:
         """Read what the agency answered; never raises."""
         return client.decode(DIALECT, reply, try_later=TRY_LATER)
 
+    def signed_part(self, reply: Reply) -> bytes | None:
+        """Give the envelope inside a reply, for its signature to be proved."""
+        return client.signed_part(DIALECT, reply)
+
 
 ADAPTER = Portal()

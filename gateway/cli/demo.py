@@ -18,7 +18,8 @@ from gateway.bootstrap import discover, load_rules, load_schemas, now
 from gateway.config import Settings
 from gateway.security.devpki import generate
 from gateway.testing.journey import Played, play
-from gateway.testing.world import NotSeenError, World
+from gateway.testing.process import NotReadyError
+from gateway.testing.world import World
 
 from .output import GOOD, NOT_AVAILABLE, REFUSED, aside, emit, people, settings
 
@@ -34,7 +35,7 @@ def demo(
     try:
         prepare(home)
         code = _play(home, port=_port(chosen) if stay else 0, stay=stay, as_json=as_json)
-    except NotSeenError as error:
+    except NotReadyError as error:
         aside().print(f"[red]✗[/] {escape(str(error))}")
         code = NOT_AVAILABLE
     finally:

@@ -12,7 +12,7 @@ from datetime import datetime, tzinfo
 
 from lxml.etree import _Element
 
-from gateway.errors import Code, NotProven, Problem
+from gateway.errors import Code, NotProven, NotReadable, Problem
 from gateway.model import Channel, Identity, Party
 from gateway.ports import Clock, Directory, Opened, Proven
 from gateway.xml.envelope import read_header
@@ -64,6 +64,19 @@ class Prover:
             warnings=_warnings(system, person),
         )  # fmt: skip
 
+    def prove_reply(self, payload: bytes | None, party: Party, *, demanded: bool) -> Verified | None:
+        """Prove what a partner answered; `payload` is the envelope in its reply, None where there is none. Gives None where it is unsigned.
+
+        Raises NotProven where its signature is not the partner's own or not good, and where one is demanded and missing.
+        """
+        found = _find_if_readable(payload)
+        if found is not None and found.system is not None:
+            return verifier.verify_system(found, at=self._clock(), registered=lambda leaf: party.code in self._trust.owners(leaf))
+        # (24) who signs its replies signs each of them
+        if demanded:
+            raise NotProven(Code.SIGNATURE, Problem(text="signature.reply-unsigned", values={"check": "24", "sender": party.code}))
+        return None
+
     def _system(self, case: _Case, found: Found) -> Verified | None:
         if found.system is None:
             return None
@@ -82,6 +95,14 @@ class Prover:
         if found.person is None:
             return None
         return verifier.verify_person(found, at=case.at, anchors=self._trust.anchors("person"))
+
+
+def _find_if_readable(payload: bytes | None) -> Found | None:
+    """Find the signatures of a reply; what cannot be read carries none, and the adapter says so in its own words."""
+    try:
+        return verifier.find(parse(payload)) if payload is not None else None
+    except NotReadable:
+        return None
 
 
 def _sender(identity: Identity, directory: Directory) -> Party:

@@ -16,8 +16,8 @@ from gateway.xml.parse import parse
 
 from . import builders
 from .applicant import declarant_key, party_key, signed_application
+from .client import post
 from .contents import Consignment
-from .simulator import post
 from .vnsw import SOAP_REQUEST, Answer, read_answer
 from .world import NotSeenError, World, until
 
@@ -128,7 +128,7 @@ def _apply(traveller: Traveller) -> str:
     consignment = traveller.application()
     answer = traveller.send(consignment)
     _expect(answer.function == "99", f"function {answer.function} {answer.errors}")
-    (row,) = traveller.messages(reference=consignment.file_code)
+    row = next(r for r in traveller.messages(reference=consignment.file_code) if (r["type"], r["function"]) == ("10", "01"))
     _expect(row["proof"] == "signature" and row["state"] == "accepted", f"message {row['state']} by {row['proof']}")
     return f"{consignment.file_code} → 99"
 

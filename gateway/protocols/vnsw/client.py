@@ -70,6 +70,15 @@ def encode(dialect: Dialect, envelope: Envelope, route: Route) -> Request:
     )
 
 
+def signed_part(dialect: Dialect, reply: Reply) -> bytes | None:
+    """Give the envelope inside a reply, for its signature to be proved; None where none can be found. Never raises."""
+    try:
+        field = field_of(operation_of(soap.unwrap(reply.body).child), dialect.result)
+        return payload_of(field) if field is not None else None
+    except GatewayError:
+        return None
+
+
 def decode(dialect: Dialect, reply: Reply, *, try_later: frozenset[str] = frozenset()) -> Outcome:
     """Read a synchronous reply: 99 is Delivered, 00 is Rejected, save for codes in `try_later`; all else is Failed. Never raises."""
     try:
@@ -105,9 +114,15 @@ def _document(envelope: Envelope, party: Party, document_type: str) -> bytes:
         receiver=party.identity,
         document_type=document_type,
         version=party.dialect.get("version"),
-        slots=envelope.document.slots,
+        slots=_strict(envelope.document.slots),
         keep_person=party.accepts.signature == "xmldsig" or party.person_signature == "keep",
     )
+
+
+def _strict(slots: tuple[str, str]) -> tuple[str, str]:
+    """Leave out what may be left out: the receiver's own schema may not declare what ours calls optional."""
+    person, system = ("required" if slot == "required" else "absent" for slot in slots)
+    return person, system
 
 
 def _media_type(version: str, action: str) -> str:
