@@ -68,8 +68,9 @@ class Judge:
         procedure, row = rules.find(subject, at)
         _check_sender(proven.sender, row)
         content = _content_of(proven.root)
-        slots = self._schemas.slots(row.schema)
-        self._validate(proven, row.schema, slots)
+        slots = self._schemas.slots(row.schema, at=at)
+        envelope.make_signed_view(proven.root, slots)  # what is there of signatures is not the schema's business
+        _refuse_invalid(self._schemas.validate(row.schema, proven.root, size=len(proven.payload), at=at))
         stated = read_stated(row.paths, content)
         doubts = _check_person(proven, row, stated)
         values = variables(
@@ -97,16 +98,9 @@ class Judge:
             dossier_from=row.dossier_from,
             dossier_state=row.dossier_to,
             routes=weighed.routes,
-            judged=Judged(schema_pack=self._schemas.version, rule_set=rules.stamp, procedure=procedure.stamp),
+            judged=Judged(schema_pack=self._schemas.pack(row.schema, at=at), rule_set=rules.stamp, procedure=procedure.stamp),
             warnings=(*doubts, *weighed.warnings),
         )
-
-    def _validate(self, proven: Proven, schema: str, slots: tuple[str, str]) -> None:
-        """The schema judges the signed view: what is there of signatures is not its business."""
-        envelope.make_signed_view(proven.root, slots)
-        problems = self._schemas.validate(schema, proven.root, size=len(proven.payload))
-        if problems:
-            raise NotValid(Code.SCHEMA, *problems)
 
 
 def read_stated(paths: Paths[PathLabel], content: _Element) -> Stated:
@@ -138,8 +132,13 @@ def _content_of(root: _Element) -> _Element:
     return content
 
 
+def _refuse_invalid(problems: tuple[Problem, ...]) -> None:
+    if problems:
+        raise NotValid(Code.SCHEMA, *problems)
+
+
 def _check_person(proven: Proven, row: MessageRule, stated: Stated) -> tuple[Problem, ...]:
-    """A person signs where the procedure asks for it, and as whom the document names."""
+    """A person signs where the procedure asks for it, and as whom the document names; what cannot be compared is a doubt."""
     person = next((signer for signer in proven.signers if signer.role == "person"), None)
     if person is None:
         if row.person_signature == "required":
@@ -149,8 +148,10 @@ def _check_person(proven: Proven, row: MessageRule, stated: Stated) -> tuple[Pro
         return NO_PROBLEMS
     if stated.identity is None:
         return (Problem(text="routing.identity-not-stated", path=CONTENT),)
+    if person.tax_code is None:
+        return (Problem(text="routing.identity-not-certified", path="/Envelope/Body/Signature"),)
     if person.tax_code != stated.identity:
-        values = {"stated": stated.identity, "signed": person.tax_code or "-"}
+        values = {"stated": stated.identity, "signed": person.tax_code}
         raise NotProven(Code.SIGNATURE, Problem(text="routing.identity-differs", path="/Envelope/Body/Signature", values=values))
     return NO_PROBLEMS
 

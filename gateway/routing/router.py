@@ -7,7 +7,7 @@ from typing import Literal
 from lxml.etree import _Element
 
 from gateway.errors import Code, NotValid, Problem
-from gateway.model import Envelope, Header, Party, PartyCode, Route
+from gateway.model import Envelope, Header, Identity, Party, PartyCode, Route
 from gateway.xml import envelope as envelopes
 
 from .judge import Judgement, Stated, read_stated
@@ -63,7 +63,7 @@ def explain(root: _Element, rules: RuleSet, *, at: datetime) -> Explanation:
     content = envelopes.content(root)
     if content is None:
         raise NotValid(Code.CONTENT_EMPTY, Problem(text="routing.content-empty", path="/Envelope/Body/Content"))
-    sender = rules.party(header.sender.identity) or rules.party(header.sender.name)
+    sender = _sender(header.sender, rules)
     stated = read_stated(row.paths, content)
     values = variables(
         procedure=procedure.code,
@@ -95,6 +95,12 @@ def explain(root: _Element, rules: RuleSet, *, at: datetime) -> Explanation:
         broken=tuple(rule.name for rule in weighed.broken),
         warnings=weighed.warnings,
     )
+
+
+def _sender(named: Identity, rules: RuleSet) -> Party | None:
+    """By identity first: live traffic writes wrong ministry codes."""
+    spellings = (named.identity, named.name, named.unit, named.organization, named.ministry)
+    return next((party for spelling in spellings if spelling and (party := rules.party(spelling)) is not None), None)
 
 
 def _verdict(route: Route, chosen: tuple[Route, ...], held: tuple[Route, ...], unknown: set[str]) -> Verdict:
