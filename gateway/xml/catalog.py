@@ -55,7 +55,9 @@ def read_catalogs(folders: Sequence[Path]) -> tuple[Pack, ...]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [file for file in (folder / CATALOG, *sorted(folder.glob(f"*/{CATALOG}"))) if file.is_file()]
+    """List the folder's own catalogue and those of the packs in it; a name with a dot is a pack being installed."""
+    packs = sorted(file for file in folder.glob(f"*/{CATALOG}") if not file.parent.name.startswith("."))
+    return [file for file in (folder / CATALOG, *packs) if file.is_file()]
 
 
 def _read(file: Path, *, rank: int, below: str) -> Iterator[Pack]:

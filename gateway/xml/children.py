@@ -13,7 +13,8 @@ from xmlschema.validators import XsdGroup
 from gateway.errors import Problem
 
 from .documentation import label
-from .places import is_element, line_of, name_of
+from .parse import line_of
+from .places import is_element, name_of
 from .wording import fault, listed
 
 _ALIKE = 0.7  # of two names: Adress and Address, not Name and Note

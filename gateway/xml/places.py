@@ -14,12 +14,6 @@ def path_of(element: etree._Element, root: etree._Element) -> str:
     return "/" + "/".join(reversed(steps))
 
 
-def line_of(element: etree._Element) -> int | None:
-    """Give the line an element starts in; None for one that was not parsed."""
-    line: object = element.sourceline
-    return line if isinstance(line, int) else None
-
-
 def name_of(element: etree._Element) -> str:
     """Write an element's name as its document does."""
     local = etree.QName(element).localname

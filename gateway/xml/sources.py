@@ -12,8 +12,7 @@ from lxml import etree
 from gateway.errors import Code, GatewayError, NotReadable, Problem
 
 from .namespaces import XS
-from .parse import parse
-from .places import line_of
+from .parse import line_of, parse
 
 MAX_DOCUMENTS = 500  # in one schema; UBL 2.3 with 17 messages has 30
 
@@ -80,11 +79,12 @@ def overlay(folders: Sequence[Path]) -> Read:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Link:
-    """One include or import as it is written: to a file of ours, to a place outside, or to none."""
+class Link:
+    """One include or import with a location, as it is written: to a file of ours, or to a place outside."""
 
     by: str
     line: int | None
+    location: str
     target: str | None = None
     remote: str | None = None
     namespace: str | None = None  # of an import
@@ -107,8 +107,8 @@ class Sources:
         """Open a schema with all it includes and imports; raises SchemasInvalid with all that is wrong with them."""
         found: dict[str, SchemaDocument] = {}
         problems: list[Problem] = []
-        remote: list[_Link] = []
-        waiting = [_Link(by=entry, line=None, target=entry)]
+        remote: list[Link] = []
+        waiting = [Link(by=entry, line=None, location=entry, target=entry)]
         while waiting:
             link = waiting.pop(0)
             if link.target is None:
@@ -116,7 +116,7 @@ class Sources:
             elif link.target not in found:
                 try:
                     found[link.target] = document = self._followed(link, len(found))
-                    waiting += _links(document)
+                    waiting += links(document)
                 except SchemasInvalid as error:
                     problems += [problem for problem in error.problems if problem not in problems]
         local = {link.remote or "": document for link in remote for document in found.values() if document.namespace == link.namespace}
@@ -125,7 +125,7 @@ class Sources:
             raise SchemasInvalid(Code.RULES, *problems)
         return Closure(documents=tuple(found.values()), remote=local)
 
-    def _followed(self, link: _Link, so_far: int) -> SchemaDocument:
+    def _followed(self, link: Link, so_far: int) -> SchemaDocument:
         target = link.target or ""
         if so_far >= MAX_DOCUMENTS:
             raise _refused("schema.file-count", link, limit=str(MAX_DOCUMENTS))
@@ -143,6 +143,11 @@ def is_inside(name: str) -> bool:
     return bool(name) and not name.startswith("/") and ".." not in parts and "\\" not in name and ":" not in parts[0] and "\0" not in name
 
 
+def is_remote(location: str) -> bool:
+    """Say whether a location names a place on a network or on this machine rather than a relative path."""
+    return _REMOTE.match(location) is not None
+
+
 def _opened(name: str, data: bytes) -> SchemaDocument:
     try:
         root = parse(data)
@@ -153,15 +158,16 @@ def _opened(name: str, data: bytes) -> SchemaDocument:
     return SchemaDocument(name=name, data=data, root=root)
 
 
-def _links(document: SchemaDocument) -> Iterator[_Link]:
+def links(document: SchemaDocument) -> Iterator[Link]:
+    """List what a document includes and imports by location."""
     for reference in document.references:
         location = reference.get("schemaLocation", "").strip()
         line = line_of(reference)
-        if _REMOTE.match(location):
+        if is_remote(location):
             namespace = reference.get("namespace", "") if reference.tag == _IMPORT else None
-            yield _Link(by=document.name, line=line, remote=location, namespace=namespace)
+            yield Link(by=document.name, line=line, location=location, remote=location, namespace=namespace)
         elif location:
-            yield _Link(by=document.name, line=line, target=resolved(document.name, location))
+            yield Link(by=document.name, line=line, location=location, target=resolved(document.name, location))
 
 
 def resolved(base: str, location: str) -> str:
@@ -169,11 +175,11 @@ def resolved(base: str, location: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(location)))
 
 
-def _refused(text: str, link: _Link, **values: str) -> SchemasInvalid:
+def _refused(text: str, link: Link, **values: str) -> SchemasInvalid:
     return SchemasInvalid(Code.RULES, Problem(text=text, path=link.by, line=link.line, values=values))
 
 
-def _outside(link: _Link) -> Problem:
+def _outside(link: Link) -> Problem:
     return Problem(
         text="schema.file-remote", path=link.by, line=link.line, values={"file": link.remote or "", "namespace": link.namespace or ""}
     )

@@ -7,7 +7,8 @@ from lxml import etree
 from gateway.errors import Problem
 from gateway.errors import explain as say
 
-from .places import line_of, name_of, path_of
+from .parse import line_of
+from .places import name_of, path_of
 
 LANGUAGES = ("vi", "en")
 MAX_FOUND = 60  # characters of the sender's value that are quoted
