@@ -37,8 +37,8 @@ def serve(hub: "Hub", *, host: str, port: int, on_ready: Callable[[str], None]) 
         context = _tls(hub.settings)
         refuse_exposed(host, guarded=access_of(hub).guarded)
         with listen(host, port) as listening:
-            url = hub.settings.public_url or url_of("https" if context else "http", host, listening.getsockname()[1])
-            server = Server(_configured(hub, context), ready=lambda: on_ready(url.rstrip("/")))
+            url = url_of("https" if context else "http", host, listening.getsockname()[1])
+            server = Server(_configured(hub, context), ready=lambda: on_ready(url))
             server.run(sockets=[listening])
     finally:
         hub.stop()

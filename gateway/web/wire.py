@@ -26,6 +26,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # the framework's own signature, passed on
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
+        self._in_head = False
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the framework has it
@@ -42,18 +43,24 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse; what is not a whole head yet has a deadline and a limit."""
+        """Parse; a head that is not whole has a limit, and so has the time of whatever belongs to no request under way."""
         super().data_received(data)
-        if self.transport.is_closing() or not self._between():
+        if self.transport.is_closing():
             return
-        self._head_bytes += len(data)
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
         if self._head_bytes > MAX_HEAD:
             self._refuse(NotReadable(Code.LIMIT, Problem(text="web.head-too-large")))
-        elif self._deadline is None:
+        elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
             self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Note that a head has begun."""
+        self._in_head = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Hand the client's certificate to the application; raises ValueError, which the parser reports, for too many headers."""
+        self._in_head = False
         self._head_came()
         if len(self.headers) > MAX_HEADERS:
             raise ValueError("too many headers")
@@ -61,19 +68,23 @@ class Connection(HttpToolsProtocol):
             self.scope["state"][CERTIFICATE] = self._certificate
         super().on_headers_complete()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours says it in both languages
-        """Answer what is not HTTP."""
-        self._refuse(NotReadable(Code.SCHEMA, Problem(text="web.http")))
+    def on_response_complete(self) -> None:
+        """Give the next head its time, where it began while the last request was under way."""
+        super().on_response_complete()
+        if self._in_head and self._deadline is None:
+            self._await_head()
 
-    def _between(self) -> bool:
-        """Say whether no request is under way: none came yet, or the last one is answered."""
-        return self.cycle is None or self.cycle.response_complete
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours says it in both languages
+        """Answer what is not HTTP; where an answer has begun, nothing may be put behind it."""
+        if self.cycle and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.close()
+            return
+        self._refuse(NotReadable(Code.SCHEMA, Problem(text="web.http")))
 
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(self.head_seconds, self.transport.close)
 
     def _head_came(self) -> None:
-        self._head_bytes = 0
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,16 @@ def test_description_page_shows_every_operation_without_scripts(call: Call) -> N
     assert "<script" not in page
     assert "cdn" not in page
     assert "&lt;Envelope&gt;" in page
+
+
+def test_reference_page_lists_every_path_and_metric(call: Call) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "rest.md").read_text("utf-8")
+
+    paths = call("GET", "/openapi.json").json["paths"]
+    metrics = re.findall(r"# TYPE (nsw_(?!events_created)\w+) (?:counter|gauge)", call("GET", "/metrics").body.decode())
+
+    assert metrics
+    assert [name for name in (*paths, *metrics) if f"{name}`" not in page] == []
 
 
 def test_style_is_served(call: Call) -> None:
