@@ -117,7 +117,8 @@ def test_signal_handlers_are_put_back(served: Serve) -> None:
 
 
 def test_request_under_way_is_answered_before_the_end(served: Serve, hub: Any) -> None:
-    take_in, ports = hub.intake.receive, []
+    take_in = hub.intake.receive
+    ports: list[int] = []
 
     def held_until_draining(arrival: Any, door: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
