@@ -118,6 +118,12 @@ def read_stated(paths: Paths[PathLabel], content: _Element) -> Stated:
     return Stated(keys=tuple(keys), facts=facts, identity=identity)
 
 
+def rule_problem(rule: BusinessRule) -> Problem:
+    """Say that a business rule is broken, in the rule's own words."""
+    path = f"{CONTENT}/{rule.path}" if rule.path else CONTENT
+    return Problem(text="routing.rule-broken", path=path, values={"rule": rule.name, "vi": rule.title.vi, "en": rule.title.en})
+
+
 def _check_sender(sender: Party, row: MessageRule) -> None:
     """A ministry cannot send the portal's messages, nor the portal a ministry's."""
     if sender.code not in row.senders:
@@ -158,9 +164,4 @@ def _check_person(proven: Proven, row: MessageRule, stated: Stated) -> tuple[Pro
 
 def _refuse_broken(broken: tuple[BusinessRule, ...]) -> None:
     if broken:
-        raise NotValid(Code.SCHEMA, *(_problem_of(rule) for rule in broken))
-
-
-def _problem_of(rule: BusinessRule) -> Problem:
-    path = f"{CONTENT}/{rule.path}" if rule.path else CONTENT
-    return Problem(text="routing.rule-broken", path=path, values={"rule": rule.name, "vi": rule.title.vi, "en": rule.title.en})
+        raise NotValid(Code.SCHEMA, *(rule_problem(rule) for rule in broken))

@@ -52,9 +52,9 @@ def discover(folders: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def fingerprint(folders: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
-    """Tell whether anything may have changed, without reading: path, time and size of each file in force."""
-    return tuple((str(path), *_time_and_size(path)) for _, path in sorted(discover(folders).items()))
+def fingerprint(folders: Sequence[Path]) -> tuple[tuple[str, int, int, int], ...]:
+    """Tell whether anything may have changed, without reading: path, times and size of each file in force."""
+    return tuple((str(path), *_times_and_size(path)) for _, path in sorted(discover(folders).items()))
 
 
 def version_of(sources: Sequence[Source]) -> str:
@@ -74,6 +74,8 @@ def read(name: str, path: Path) -> Source | Problem:
         return Problem(text="routing.not-utf8", path=str(path), values={"offset": str(error.start)})
     except OSError as error:
         return Problem(text="routing.not-readable", path=str(path), values={"reason": error.strerror or "?"})
+    except RecursionError:
+        return Problem(text="routing.not-toml", path=str(path), values={"reason": "nested too deeply", "column": "?"})
     except tomllib.TOMLDecodeError as error:
         where = _SYNTAX_LINE.search(str(error))
         reason = str(error).partition(" (at ")[0]
@@ -132,9 +134,10 @@ def _keys(dotted: str) -> Place:
     return tuple(part or bare.strip() for part, bare in re.findall(r"""["']([^"']*)["']|([^."'\s][^."']*)""", dotted)) or ("",)
 
 
-def _time_and_size(path: Path) -> tuple[int, int]:
+def _times_and_size(path: Path) -> tuple[int, int, int]:
+    """The time of change too: a copy may keep the time of writing."""
     try:
         status = path.stat()
     except OSError:
-        return 0, -1  # gone between listing and looking: a change
-    return status.st_mtime_ns, status.st_size
+        return 0, 0, -1  # gone between listing and looking: a change
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
