@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -21,16 +22,16 @@ from .outbox.outbox import SqlOutbox
 from .outbox.payloads import Payloads
 from .outbox.workers import Workers
 from .ports import Adapter, Inbound, Watch
-from .protocols.vnsw.dialects import DIALECTS, Dialect
+from .protocols.vnsw.dialects import DIALECTS
 from .protocols.vnsw.door import VnswDoor
 from .routing.judge import Judge
-from .routing.rules import Rules
+from .routing.rules import Rules, RuleSet
 from .security.cipher import FileCipher
 from .security.prover import Prover
 from .security.signer import EnvelopeSealer
 from .security.trust import Trust
 from .store.engine import SqliteDatabase, open_database
-from .store.migrate import upgrade
+from .store.migrate import check_present, upgrade
 from .store.queries import Queries
 from .store.sole import Sole
 from .telemetry import Telemetry, logger
@@ -96,6 +97,14 @@ class Hub:
         return problems
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """A database without the rest of a gateway: what commands need that work beside a running server."""
+
+    outbox: SqlOutbox
+    queries: Queries
+
+
 class Reloader(threading.Thread):
     """Looks once a second whether rule files changed."""
 
@@ -134,6 +143,27 @@ def load_schemas(settings: Settings) -> Schemas:
 def load_rules(settings: Settings, schemas: Schemas, adapters: Mapping[str, Adapter]) -> Rules:
     """Load the rules in force and check them against schemas and adapters; raises RulesInvalid."""
     return Rules((settings.rule_folder, shipped("routing_rules")), schemas=schemas.names(), adapters=frozenset(adapters))
+
+
+def open_door(rules: Callable[[], RuleSet], adapters: Mapping[str, Adapter], *, sign: Callable[[bytes], bytes]) -> VnswDoor:
+    """Open the VNSW door in every dialect: the field's, and those that adapters bring."""
+    brought = tuple(dialect for adapter in adapters.values() for dialect in getattr(adapter, "dialects", ()))
+    return VnswDoor(DIALECTS + brought, rules=rules, zone=rules().zone, sign=sign)
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Store]:
+    """Open an installation's database beside a running server; raises Unavailable where there is none, or an older or newer one."""
+    check_present(settings.database)
+    database = open_database(settings.database)
+    payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=os.urandom))
+    try:
+        yield Store(
+            outbox=SqlOutbox(database, payloads, clock=now, entropy=os.urandom),
+            queries=Queries(database, payloads.unlock),
+        )
+    finally:
+        database.close()
 
 
 def hold(settings: Settings) -> Sole | None:
@@ -194,7 +224,7 @@ def build(settings: Settings) -> Hub:
         prover=prover,
         trust=trust,
         sealer=sealer,
-        doors={"vnsw": VnswDoor(_dialects(adapters), rules=lambda: rules.current, zone=zone, sign=sealer.sign_document)},
+        doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign_document)},
         adapters=adapters,
         circuits=circuits,
         metrics=telemetry.registry,
@@ -209,11 +239,6 @@ def _transport(settings: Settings) -> HttpTransport:
     """Reach partners with the gateway's own certificate."""
     certificate, key = settings.pki / "gateway.cert.pem", settings.pki / "gateway.key.pem"
     return HttpTransport(client_certificate=certificate, client_key=key, ca_file=settings.outgoing_ca)
-
-
-def _dialects(adapters: Mapping[str, Adapter]) -> tuple[Dialect, ...]:
-    """Give the dialects the SOAP door speaks: the field's, and those that adapters bring."""
-    return DIALECTS + tuple(dialect for adapter in adapters.values() for dialect in getattr(adapter, "dialects", ()))
 
 
 def _present(*folders: Path) -> tuple[Path, ...]:
