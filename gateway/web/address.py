@@ -5,6 +5,7 @@ import re
 
 from starlette.types import Scope
 
+_LOOPBACK_OF = {str(ipaddress.IPv4Address(0)): "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _HOST = re.compile(r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?")
 
 
@@ -21,8 +22,7 @@ def base_url(scope: Scope, configured: str | None) -> str:
 
 def url_of(scheme: str, host: str, port: int) -> str:
     """Write the address of a listening socket; a wildcard becomes the loopback address of its family."""
-    told = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  # compared, not bound
-    return f"{scheme}://{_bracketed(told)}:{port}"
+    return f"{scheme}://{_bracketed(_LOOPBACK_OF.get(host, host))}:{port}"
 
 
 def is_loopback(host: str) -> bool:

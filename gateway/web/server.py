@@ -126,9 +126,9 @@ def _tls(settings: "Settings") -> ssl.SSLContext | None:
 
 
 def _addresses(host: str) -> list[str]:
-    """Resolve a name to the addresses it stands for; raises Unavailable."""
+    """Resolve a name to the addresses it stands for, an empty one to every address of this machine; raises Unavailable."""
     try:
-        found = socket.getaddrinfo(host or "0.0.0.0", None, type=socket.SOCK_STREAM)  # noqa: S104  # what an empty host means
+        found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise _not_ours(host, 0) from error
     return [str(each[4][0]) for each in found]
