@@ -1,14 +1,14 @@
 """A development PKI: authorities, party keys and a declarant, for a first run and for tests; never for production."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 PARTIES = ("NSW", "BNN", "HQ")
@@ -17,7 +17,18 @@ _LIFETIME = timedelta(days=3650)
 _EARLIER = timedelta(days=1)  # clocks differ
 _MODE = 0o600  # certificates too: one rule for the whole folder
 
-_Key = ec.EllipticCurvePrivateKey
+_Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+NewKey = Callable[[], _Key]
+
+
+def p256() -> _Key:
+    """Make an ECDSA P-256 key, what partners accept and costs least."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def rsa2048() -> _Key:
+    """Make an RSA-2048 key, what most certificates of the field hold."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,32 +39,34 @@ class _Issued:
     certificate: x509.Certificate
 
 
-def generate(folder: Path, *, now: datetime, parties: Sequence[str] = PARTIES) -> None:
+def generate(folder: Path, *, now: datetime, parties: Sequence[str] = PARTIES, new_key: NewKey = p256) -> None:
     """Write what is missing of a development PKI under a folder; a file that is there is kept.
 
     gateway.{key,cert}.pem; keys/<CODE>.key.pem, parties/<CODE>.pem; anchors/person/development.pem, person/declarant.{key,cert}.pem.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (folder / "gateway.cert.pem").exists():
-        _write(_self_signed("NSW Gateway (development)", now), folder / "gateway.key.pem", folder / "gateway.cert.pem")
+        _write(_self_signed("NSW Gateway (development)", now, new_key), folder / "gateway.key.pem", folder / "gateway.cert.pem")
     for code in parties:
         if not (folder / "parties" / f"{code}.pem").exists():
-            _write(_self_signed(f"{code} (development)", now), folder / "keys" / f"{code}.key.pem", folder / "parties" / f"{code}.pem")
+            _write(
+                _self_signed(f"{code} (development)", now, new_key), folder / "keys" / f"{code}.key.pem", folder / "parties" / f"{code}.pem"
+            )
     if not (folder / "anchors" / "person" / "development.pem").exists():
-        _person(folder, now)
+        _person(folder, now, new_key)
 
 
-def _person(folder: Path, now: datetime) -> None:
+def _person(folder: Path, now: datetime, new_key: NewKey) -> None:
     """Write an authority for persons and one declarant with a tax code; the authority's key is not kept."""
-    authority = _authority(_name("Development Person CA"), now)
+    authority = _authority(_name("Development Person CA"), now, new_key)
     subject = _name("Nguyễn Văn An", (NameOID.USER_ID, f"MST:{TAX_CODE}"), (NameOID.ORGANIZATION_NAME, "Công ty Nông sản Thử Nghiệm"))
-    declarant = _issue(subject, authority, now)
+    declarant = _issue(subject, authority, now, new_key)
     _write(declarant, folder / "person" / "declarant.key.pem", folder / "person" / "declarant.cert.pem")
     _put(folder / "anchors" / "person" / "development.pem", _pem(authority.certificate))
 
 
-def _authority(subject: x509.Name, now: datetime) -> _Issued:
-    key = ec.generate_private_key(ec.SECP256R1())
+def _authority(subject: x509.Name, now: datetime, new_key: NewKey) -> _Issued:
+    key = new_key()
     builder = (
         _builder(subject, subject, key, now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -62,8 +75,8 @@ def _authority(subject: x509.Name, now: datetime) -> _Issued:
     return _Issued(key=key, certificate=builder.sign(key, hashes.SHA256()))
 
 
-def _issue(subject: x509.Name, authority: _Issued, now: datetime) -> _Issued:
-    key = ec.generate_private_key(ec.SECP256R1())
+def _issue(subject: x509.Name, authority: _Issued, now: datetime, new_key: NewKey) -> _Issued:
+    key = new_key()
     issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     builder = (
         _builder(subject, authority.certificate.subject, key, now)
@@ -74,8 +87,8 @@ def _issue(subject: x509.Name, authority: _Issued, now: datetime) -> _Issued:
     return _Issued(key=key, certificate=builder.sign(authority.key, hashes.SHA256()))
 
 
-def _self_signed(name: str, now: datetime) -> _Issued:
-    key = ec.generate_private_key(ec.SECP256R1())
+def _self_signed(name: str, now: datetime, new_key: NewKey) -> _Issued:
+    key = new_key()
     subject = _name(name)
     builder = (
         _builder(subject, subject, key, now)

@@ -18,7 +18,7 @@ from gateway.ports import Clock, Directory, Opened, Proven
 from gateway.xml.envelope import read_header
 from gateway.xml.parse import parse
 
-from . import verifier
+from . import senders, verifier
 from .certificates import Certificate
 from .policy import SYSTEM
 from .trust import Trust
@@ -86,7 +86,7 @@ class Prover:
         """Say whether a certificate belongs to the sender or to a party that may send for it; raises NotProven where it is another's."""
         owners = self._trust.owners(leaf)
         # (23) the signing party is the sender, or may send for it
-        if owners and not any(_may_send(owner, case) for owner in owners):
+        if owners and not any(senders.may_send(o, case.sender.code, case.directory) for o in owners):
             values = {"check": "23", "signer": ", ".join(sorted(owners)), "sender": case.sender.code}
             raise NotProven(Code.PARTY, Problem(text="signature.signer-not-sender", path=SYSTEM.path, values=values))
         return bool(owners)
@@ -107,9 +107,7 @@ def _find_if_readable(payload: bytes | None) -> Found | None:
 
 def _sender(identity: Identity, directory: Directory) -> Party:
     # (20) the sender is a party we know, by its code or an alias
-    spellings = (identity.identity, identity.name, identity.unit, identity.organization, identity.ministry)
-    known = (directory.party(s) for s in spellings if s)
-    party = next((p for p in known if p is not None), None)
+    party = senders.resolve(identity, directory)
     if party is None:
         values = {"check": "20", "found": identity.identity or identity.name or "-"}
         raise NotProven(Code.PARTY, Problem(text="signature.sender-unknown", path=_FROM, values=values))
@@ -119,16 +117,9 @@ def _sender(identity: Identity, directory: Directory) -> Party:
 def _check_channel_party(case: _Case) -> None:
     # (21) a channel that belongs to a party carries only what that party may send
     owner = case.channel.party
-    if owner is not None and not _may_send(owner, case):
+    if owner is not None and not senders.may_send(owner, case.sender.code, case.directory):
         values = {"check": "21", "channel": owner, "sender": case.sender.code}
         raise NotProven(Code.PARTY, Problem(text="signature.channel-not-sender", path=_FROM, values=values))
-
-
-def _may_send(party: str, case: _Case) -> bool:
-    if party == case.sender.code:
-        return True
-    other = case.directory.party(party)
-    return other is not None and case.sender.code in other.sends_for
 
 
 def _check_profile(case: _Case, found: Found) -> None:

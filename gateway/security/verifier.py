@@ -74,35 +74,35 @@ def find(root: _Element) -> Found:
 
 def verify_system(found: Found, *, at: datetime, registered: Callable[[Certificate], bool]) -> Verified:
     """Prove the system's signature over the whole envelope; raises NotProven. `registered` says whose certificate may sign."""
-    signature = _present(found.system, SYSTEM)
+    signature = present(found.system, SYSTEM)
     document = canonical(found.root)
     texts = plain(document, SYSTEM) or walk(signature, SYSTEM)
     shape = judge(texts, signature, uri="")
     leaf = shape.certificates[0]
-    _check_ids(found.root, texts.rest)
-    _check_validity(leaf, at, signature)
+    check_ids(found.root, texts.rest)
+    check_validity(leaf, at, signature)
     # (18) the certificate is, byte for byte, one that is registered for the sending party
     if not registered(leaf):
         raise refusal(18, "not-registered", signature, subject=leaf.subject, sha256=leaf.sha256)
-    _check_value_prefixes(found.root, texts.rest or document, shape)
-    _check_signed_info(shape, signature)
-    _check_digest(texts.rest or _without(signature, found.root, shape), shape, signature)
+    check_value_prefixes(found.root, texts.rest or document, shape)
+    check_signed_info(shape, signature)
+    check_digest(texts.rest or without(signature, found.root, shape), shape, signature)
     return Verified(role="system", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(SYSTEM.covers,))
 
 
 def verify_person(found: Found, *, at: datetime, anchors: Anchors) -> Verified:
     """Prove the person's signature over Content; raises NotProven. The certificate must lead to one of the anchors."""
-    signature, content = _present(found.person, PERSON), _present(found.content, PERSON)
+    signature, content = present(found.person, PERSON), present(found.content, PERSON)
     texts = plain(canonical(signature), PERSON) or walk(signature, PERSON)
-    shape = judge(texts, signature, uri=f"#{_content_id(content)}")
+    shape = judge(texts, signature, uri=f"#{content_id(content)}")
     leaf, *issuers = shape.certificates
-    _check_validity(leaf, at, signature)
+    check_validity(leaf, at, signature)
     anchors.path(leaf, tuple(issuers), at=at, place=signature)  # (18), (19)
     signed = canonical(content, prefixes=shape.prefixes)
-    _check_ids(found.root)
-    _check_value_prefixes(content, signed, shape)
-    _check_signed_info(shape, signature)
-    _check_digest(signed, shape, signature)
+    check_ids(found.root)
+    check_value_prefixes(content, signed, shape)
+    check_signed_info(shape, signature)
+    check_digest(signed, shape, signature)
     return Verified(role="person", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(PERSON.covers,))
 
 
@@ -136,7 +136,7 @@ def _slot(parent: _Element, tag: str, place: Place) -> _Element | None:
     return slot[0]
 
 
-def _check_ids(root: _Element, rest: bytes = b"") -> None:
+def check_ids(root: _Element, rest: bytes = b"") -> None:
     """Refuse identifiers that are not unique; `rest`, the document's canonical bytes around a signature without any, may spare the look."""
     # (3) every identifier is unique over Id, ID, id and xml:id
     if rest and b'"' not in rest:  # no quote, no attribute
@@ -147,7 +147,8 @@ def _check_ids(root: _Element, rest: bytes = b"") -> None:
         raise refusal(3, "id-doubled", root, id=twice)
 
 
-def _content_id(content: _Element) -> str:
+def content_id(content: _Element) -> str:
+    """Give the Id that a person's signature must refer to."""
     # (8) what the person signs has an Id that is a name
     found = content.get(_ID) or ""
     if not is_ncname(found):
@@ -155,7 +156,8 @@ def _content_id(content: _Element) -> str:
     return found
 
 
-def _present(element: _Element | None, place: Place) -> _Element:
+def present(element: _Element | None, place: Place) -> _Element:
+    """Give what must be there in a place."""
     if element is None:
         raise refusal(2, "missing", path=place.path)
     return element
@@ -164,33 +166,37 @@ def _present(element: _Element | None, place: Place) -> _Element:
 # --- one signature -----------------------------------------------------------------------------------------------
 
 
-def _check_value_prefixes(element: _Element, written: bytes, shape: Shape) -> None:
+def check_value_prefixes(element: _Element, written: bytes, shape: Shape) -> None:
+    """Refuse prefixes that only values use and the signature does not list; `written` is the element's canonical form."""
     # (14) prefixes that stand only in values are bound by the signature too
     loose = [p for p in value_prefixes(element, written=written) if p not in shape.prefixes]
     if loose:
         raise refusal(14, "value-prefixes", element, found=", ".join(loose))
 
 
-def _check_signed_info(shape: Shape, at: _Element) -> None:
+def check_signed_info(shape: Shape, at: _Element) -> None:
+    """Refuse a signature value that is not right."""
     # (15) the signature value is right for SignedInfo under the certificate's key
     if not verify_value(shape.certificates[0].key, shape.method, shape.value, shape.signed_info):
         raise refusal(15, "signed-info", at, subject=shape.certificates[0].subject)
 
 
-def _check_digest(signed: bytes, shape: Shape, at: _Element) -> None:
+def check_digest(signed: bytes, shape: Shape, at: _Element) -> None:
+    """Refuse a digest that is not that of the canonical bytes `signed`."""
     # (16) the digest is that of the document's canonical bytes
     if not hmac.compare_digest(digest(signed, shape.digest), shape.digest_value):
         raise refusal(16, "digest", at)
 
 
-def _check_validity(leaf: Certificate, at: datetime, place: _Element) -> None:
+def check_validity(leaf: Certificate, at: datetime, place: _Element) -> None:
+    """Refuse a certificate outside its validity."""
     # (17) the certificate is within its validity at the judged time
     if not leaf.valid_at(at):
         values = {"subject": leaf.subject, "from": leaf.not_before.isoformat(), "to": leaf.not_after.isoformat(), "at": at.isoformat()}
         raise refusal(17, "not-valid-now", place, **values)
 
 
-def _without(signature: _Element, root: _Element, shape: Shape) -> bytes:
+def without(signature: _Element, root: _Element, shape: Shape) -> bytes:
     """Give the canonical bytes of the document without its signature (the enveloped transform), leaving the tree as it was."""
     slot = cast("_Element", signature.getparent())  # SIG-1 saw it there
     text, tail = slot.text, signature.tail

@@ -1,0 +1,83 @@
+"""How `nsw verify` is asked to judge a file, and whom it trusts then."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from lxml.etree import _Element
+
+from gateway.errors import Code, GatewayError, NotProven, Problem
+from gateway.model import PartyCode
+from gateway.ports import Directory
+from gateway.xml.envelope import read_header
+
+from . import senders
+from .certificates import Certificate
+from .path import Anchors, Chain
+from .policy import GATEWAY, PERSON, SYSTEM, Place, Policy
+from .refusal import refusal
+from .trust import Trust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """How a file is to be judged. `trusted` certificates, where given, take the registry's place; `party` that of From.
+
+    `key` is a public key or an HMAC key in a file's bytes; only the permissive policy uses it.
+    """
+
+    at: datetime
+    registry: Trust | None = None
+    directory: Directory | None = None
+    trusted: tuple[Certificate, ...] = ()
+    untrusted: tuple[Certificate, ...] = ()
+    crls: tuple[x509.CertificateRevocationList, ...] = ()
+    key: bytes | None = None
+    id_names: tuple[str, ...] = ()
+    policy: Policy = GATEWAY
+    party: str | None = None
+
+
+def trusted_path(leaf: Certificate, issuers: Chain, question: Question, *, place: Place | None, at: _Element) -> Chain:
+    """Lead a signer's certificate to one that is trusted: named by hand, else registered; raises NotProven (SIG-18, 19 and 23)."""
+    if question.trusted:
+        return _lead(leaf, issuers, question.trusted, at, question)
+    if question.registry is None:
+        raise refusal(18, "not-trusted", at, subject=leaf.subject)
+    persons = question.registry.anchors("person").certificates
+    if place is PERSON:
+        return _lead(leaf, issuers, persons, at, question)
+    owners = question.registry.owners(leaf)
+    if owners:
+        _check_owner(owners, at, question)
+        return (leaf,)
+    if place is SYSTEM:
+        raise refusal(18, "not-registered", at, subject=leaf.subject, sha256=leaf.sha256)
+    return _lead(leaf, issuers, persons, at, question)
+
+
+def _lead(leaf: Certificate, issuers: Chain, trusted: Chain, at: _Element, question: Question) -> Chain:
+    return (leaf,) if leaf in trusted else Anchors(certificates=trusted).path(leaf, issuers, at=question.at, place=at)
+
+
+def _check_owner(owners: frozenset[PartyCode], at: _Element, question: Question) -> None:
+    # (23) the signing party is the sender, or may send for it; a document that names no sender may be any registered party's
+    sender = _sender(at, question)
+    if sender and not any(senders.may_send(owner, sender, question.directory) for owner in owners):
+        values = {"check": "23", "signer": ", ".join(sorted(owners)), "sender": sender}
+        raise NotProven(Code.PARTY, Problem(text="signature.signer-not-sender", path=SYSTEM.path, values=values))
+
+
+def _sender(signature: _Element, question: Question) -> PartyCode | None:
+    """Give the party that must have signed: the one named by hand, or From."""
+    if question.directory is None:
+        return PartyCode(question.party) if question.party else None
+    if question.party:
+        named = question.directory.party(question.party)
+        return named.code if named else PartyCode(question.party)
+    try:
+        header = read_header(signature.getroottree().getroot(), zone=UTC)
+    except GatewayError:
+        return None
+    party = senders.resolve(header.sender, question.directory)
+    return party.code if party else None
