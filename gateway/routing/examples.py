@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from gateway.errors import Problem
-from gateway.model import PartyCode
+from gateway.model import PartyCode, Subject
 
 from .procedures import Example, MessageRule, Procedure
 from .ruleset import RuleSet
-from .weighing import destinations, variables, weigh
+from .weighing import Stated, Weighed, destinations, variables, weigh
 
 REFERENCE, YEAR = "EXAMPLE", "2026"  # a dossier's number and year matter to no rule but are there to be named
 
@@ -28,7 +28,7 @@ def _judge(procedure: Procedure, row: MessageRule, example: Example) -> Iterator
     if example.sender not in row.senders:
         yield _problem(example, "example-sender", sender=example.sender, senders=_list(row.senders))
         return
-    weighed = weigh(row, _values(procedure, row, example))
+    weighed = _weighed(procedure, row, example)
     for warning in weighed.warnings:
         yield _problem(example, "example-unknown", name=warning.values["name"])
     refused = [rule.name for rule in weighed.broken]
@@ -41,16 +41,10 @@ def _judge(procedure: Procedure, row: MessageRule, example: Example) -> Iterator
         yield _problem(example, "example-route", wanted=_list(example.to), found=_list(found))
 
 
-def _values(procedure: Procedure, row: MessageRule, example: Example) -> dict[str, object]:
-    return variables(
-        procedure=procedure.code,
-        message=row.code,
-        sender=example.sender,
-        reference=REFERENCE,
-        year=YEAR,
-        facts=example.facts,
-        keys=[(name, value) for name, values in example.keys.items() for value in values],
-    )
+def _weighed(procedure: Procedure, row: MessageRule, example: Example) -> Weighed:
+    stated = Stated(keys=tuple((name, value) for name, values in example.keys.items() for value in values), facts=example.facts)
+    subject = Subject(document_type=procedure.code, type=row.type, function=row.function, reference=REFERENCE, year=YEAR)
+    return weigh(row, stated, variables(procedure.code, row.code, subject=subject, sender=example.sender, stated=stated))
 
 
 def _problem(example: Example, name: str, /, **values: str) -> Problem:

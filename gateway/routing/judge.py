@@ -13,23 +13,13 @@ from gateway.ports import Proven
 from gateway.xml import envelope
 from gateway.xml.schemas import Schemas
 
-from .paths import Paths
 from .procedures import BusinessRule, MessageRule, PathLabel
 from .ruleset import RuleSet
-from .weighing import variables, weigh
+from .weighing import Stated, consider
 
 CONTENT = "/Envelope/Body/Content"
 IDENTITY = PathLabel(use="identity", name="identity")
 NO_PROBLEMS: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stated:
-    """What a document's declared paths say: business keys, facts for conditions, and the identity its signature must match."""
-
-    keys: tuple[tuple[str, str], ...]
-    facts: Mapping[str, str]
-    identity: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,58 +54,28 @@ class Judge:
 
         Turns proven.root into its signed view. Does not look at the dossier.
         """
-        subject = proven.header.subject
-        procedure, row = rules.find(subject, at)
+        procedure, row = rules.find(proven.header.subject, at)
         _check_sender(proven.sender, row)
         content = _content_of(proven.root)
         slots = self._schemas.slots(row.schema, at=at)
         envelope.make_signed_view(proven.root, slots)  # what is there of signatures is not the schema's business
         _refuse_invalid(self._schemas.validate(row.schema, proven.root, size=len(proven.payload), at=at))
-        stated = read_stated(row.paths, content)
-        doubts = _check_person(proven, row, stated)
-        values = variables(
-            procedure=procedure.code,
-            message=row.code,
-            sender=proven.sender.code,
-            reference=subject.reference,
-            year=subject.year,
-            facts=stated.facts,
-            keys=stated.keys,
-        )
-        weighed = weigh(row, values)
+        weighed = consider(procedure, row, content, subject=proven.header.subject, sender=proven.sender.code)
+        doubts = _check_person(proven, row, weighed.stated)
         _refuse_broken(weighed.broken)
+        pack = self._schemas.pack(row.schema, at=at)
         return Judgement(
-            document=Document(
-                type=row.schema,
-                content=proven.payload,
-                sha256=hashlib.sha256(proven.payload).hexdigest(),
-                slots=slots,
-            ),
+            document=_document(proven.payload, row.schema, slots),
             rule=row,
-            keys=stated.keys,
-            facts=stated.facts,
+            keys=weighed.stated.keys,
+            facts=weighed.stated.facts,
             opens_dossier=row.opens_dossier,
             dossier_from=row.dossier_from,
             dossier_state=row.dossier_to,
             routes=weighed.routes,
-            judged=Judged(schema_pack=self._schemas.pack(row.schema, at=at), rule_set=rules.stamp, procedure=procedure.stamp),
+            judged=Judged(schema_pack=pack, rule_set=rules.stamp, procedure=procedure.stamp),
             warnings=(*doubts, *weighed.warnings),
         )
-
-
-def read_stated(paths: Paths[PathLabel], content: _Element) -> Stated:
-    """Read what the declared paths of a row select; of a fact the first value counts, of a key each value once."""
-    keys: dict[tuple[str, str], None] = {}
-    facts: dict[str, str] = {}
-    identity = None
-    for label, value in paths.read(content):
-        if label.use == "key":
-            keys[label.name, value] = None
-        elif label.use == "fact":
-            facts.setdefault(label.name, value)
-        else:
-            identity = identity or value
-    return Stated(keys=tuple(keys), facts=facts, identity=identity)
 
 
 def rule_problem(rule: BusinessRule) -> Problem:
@@ -165,3 +125,7 @@ def _check_person(proven: Proven, row: MessageRule, stated: Stated) -> tuple[Pro
 def _refuse_broken(broken: tuple[BusinessRule, ...]) -> None:
     if broken:
         raise NotValid(Code.SCHEMA, *(rule_problem(rule) for rule in broken))
+
+
+def _document(payload: bytes, schema: str, slots: tuple[str, str]) -> Document:
+    return Document(type=schema, content=payload, sha256=hashlib.sha256(payload).hexdigest(), slots=slots)

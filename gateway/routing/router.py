@@ -10,10 +10,10 @@ from gateway.errors import Code, NotValid, Problem
 from gateway.model import Envelope, Header, Identity, Party, PartyCode, Route
 from gateway.xml import envelope as envelopes
 
-from .judge import Judgement, Stated, read_stated
+from .judge import Judgement
 from .procedures import MessageRule, Procedure
 from .ruleset import RuleSet, route_named
-from .weighing import destinations, variables, weigh
+from .weighing import Stated, Weighed, consider, destinations
 
 __all__ = ["Considered", "Explanation", "explain", "route", "route_named"]
 
@@ -64,36 +64,31 @@ def explain(root: _Element, rules: RuleSet, *, at: datetime) -> Explanation:
     if content is None:
         raise NotValid(Code.CONTENT_EMPTY, Problem(text="routing.content-empty", path="/Envelope/Body/Content"))
     sender = _sender(header.sender, rules)
-    stated = read_stated(row.paths, content)
-    values = variables(
-        procedure=procedure.code,
-        message=row.code,
-        sender=sender.code if sender else PartyCode(header.sender.identity),
-        reference=header.subject.reference,
-        year=header.subject.year,
-        facts=stated.facts,
-        keys=stated.keys,
-    )
-    weighed = weigh(row, values)
-    chosen = destinations(weighed.routes, sender.code if sender else PartyCode(""))
-    unknown = {warning.values["name"] for warning in weighed.warnings}
+    code = sender.code if sender else PartyCode(header.sender.identity)
+    weighed = consider(procedure, row, content, subject=header.subject, sender=code)
     return Explanation(
         header=header,
         sender=sender,
         procedure=procedure,
         row=row,
-        stated=stated,
-        considered=tuple(
-            Considered(
-                name=rule.route.name,
-                to=rule.route.party.code,
-                condition=rule.when.text if rule.when else "",
-                verdict=_verdict(rule.route, chosen, weighed.routes, unknown),
-            )
-            for rule in row.routes
-        ),
+        stated=weighed.stated,
+        considered=_considered(row, weighed, code),
         broken=tuple(rule.name for rule in weighed.broken),
         warnings=weighed.warnings,
+    )
+
+
+def _considered(row: MessageRule, weighed: Weighed, sender: PartyCode) -> tuple[Considered, ...]:
+    chosen = destinations(weighed.routes, sender)
+    unknown = {warning.values["name"] for warning in weighed.warnings}
+    return tuple(
+        Considered(
+            name=rule.route.name,
+            to=rule.route.party.code,
+            condition=rule.when.text if rule.when else "",
+            verdict=_verdict(rule.route, chosen, weighed.routes, unknown),
+        )
+        for rule in row.routes
     )
 
 

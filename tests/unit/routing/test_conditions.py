@@ -2,17 +2,16 @@ import threading
 
 import pytest
 
+from gateway.model import PartyCode, Subject
 from gateway.routing.conditions import MAX_LENGTH, Condition, ConditionInvalid, Conditions, nesting
-from gateway.routing.weighing import variables
+from gateway.routing.weighing import Stated, variables
 
 VALUES = variables(
-    procedure="P",
-    message="21/18",
-    sender="BNN",  # type: ignore[arg-type]  # a literal code
-    reference="R1",
-    year="2026",
-    facts={"country": "VN"},
-    keys=[("line", "1"), ("line", "2")],
+    "P",
+    "21/18",
+    subject=Subject(document_type="P", type="21", function="18", reference="R1", year="2026"),
+    sender=PartyCode("BNN"),
+    stated=Stated(facts={"country": "VN"}, keys=(("line", "1"), ("line", "2"))),
 )
 
 

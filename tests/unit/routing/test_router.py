@@ -10,7 +10,7 @@ from gateway.model import Document, Envelope, Header, Identity, Judged, MessageI
 from gateway.routing.judge import Judgement
 from gateway.routing.router import Explanation, explain, route
 from gateway.routing.rules import RuleSet, load
-from gateway.routing.weighing import variables, weigh
+from gateway.routing.weighing import Stated, variables, weigh
 from gateway.testing import builders
 from gateway.xml.parse import parse
 from gateway.xml.shipped import shipped
@@ -36,10 +36,8 @@ def envelope(sender: str, type_: str = "21", function: str = "18") -> Envelope:
 def judgement(rules: RuleSet, about: Envelope, **facts: str) -> Judgement:
     subject = about.header.subject
     _, row = rules.find(subject, NOW)
-    weighed = weigh(
-        row,
-        variables(procedure="P&Q01", message=row.code, sender=about.sender, reference="R", year="2026", facts=facts, keys=()),
-    )
+    stated = Stated(keys=(), facts=facts)
+    weighed = weigh(row, stated, variables("P&Q01", row.code, subject=subject, sender=about.sender, stated=stated))
     return Judgement(
         document=about.document,
         rule=row,
