@@ -100,7 +100,7 @@ def _pattern(prefix: bytes, place: Place) -> re.Pattern[bytes]:
 
 def _inner(elements: bytes) -> list[bytes]:
     """Take the texts out of `<a>text</a> <a>text</a>`."""
-    return [part.partition(b">")[2] for part in elements.split(b"</")[:-1]]
+    return [part.rpartition(b">")[2] for part in elements.split(b"</")[:-1]]
 
 
 def walk(signature: _Element, place: Place) -> Texts:
