@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from lxml import etree
@@ -17,18 +17,22 @@ _LOOK_BACK = 64  # bytes before a colon that are looked at; a longer token only 
 _NAME_START = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz") | frozenset(range(0x80, 0x100))
 _TOKEN_END = re.compile(rb"(?:^|[\s>\";])(?!xmlns$)[^\s<>\"/=&;:]+$")  # a ';' ends a reference to a line break
 _QNAME = re.compile(r"(?<!\S)([^\s:]+):[^\s:]+(?!\S)")
-_WITH_COLON = etree.XPath("descendant-or-self::*/text()[contains(., ':')] | descendant-or-self::*/@*[contains(., ':')]")
+_TEXTS = etree.XPath("descendant-or-self::*/text()[contains(., ':')]", regexp=False)
+_ATTRIBUTES = etree.XPath("descendant-or-self::*/@*[contains(., ':')]", regexp=False)  # apart: a union compares each with each
 _INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
 _HAS_ATTRIBUTE = etree.XPath("boolean(@*[starts-with(name(), $start)])")
 
 
 def canonical(element: etree._Element, *, prefixes: Sequence[str] = ()) -> bytes:
-    """Write an element canonically; `prefixes` is the InclusiveNamespaces PrefixList. A root's processing instructions belong to it.
+    """Write an element canonically; `prefixes` is the InclusiveNamespaces PrefixList. Of a root, the whole document is written.
 
+    The whole document is what a signature's URI="" means: processing instructions beside the root belong to it. A list's
+    #default is not known: libxml2 leaves it out, so a digest made with it does not match.
     Raises NotReadable where the form does not exist: a namespace is named by a relative URI.
     """
+    whole = element.getroottree() if element.getparent() is None else element
     try:
-        return etree.tostring(element, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=list(prefixes) or None)
+        return etree.tostring(whole, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=list(prefixes) or None)
     except etree.C14NError as error:
         raise NotReadable(Code.NOT_XML, Problem(text="xml.not-canonical", line=line_of(element))) from error
 
@@ -41,11 +45,11 @@ def value_prefixes(element: etree._Element, *, written: bytes | None = None) -> 
     if written is not None and not _may_hold_qnames(written):
         return ()
     found: set[str] = set()
-    values: Any = _WITH_COLON(element)  # strings that know where they stand
-    for value in values:
+    known: dict[tuple[str, etree._Element], bool] = {}
+    for value in _values(element):
         place = value.getparent().getparent() if value.is_tail else value.getparent()
         for prefix in set(_QNAME.findall(value)) - found:
-            if prefix in place.nsmap and not _is_bound(prefix, place, element):
+            if prefix in place.nsmap and not _is_bound(prefix, place, element, known):
                 found.add(prefix)
     return tuple(sorted(found))
 
@@ -54,7 +58,7 @@ def needed_prefixes(element: etree._Element, *, written: bytes | None = None) ->
     """Find the prefixes to list so that an element can be written anew: those only values use, and those a signature inside it lists."""
     if written is not None and b"PrefixList" not in written:
         return value_prefixes(element, written=written)
-    listed = {prefix for holder in element.iter(_INCLUSIVE) for prefix in holder.get("PrefixList", "").split()}
+    listed = {prefix for holder in element.iter(_INCLUSIVE) for prefix in holder.get("PrefixList", "").split() if prefix != "#default"}
     return tuple(sorted(listed.union(value_prefixes(element, written=written))))
 
 
@@ -71,22 +75,25 @@ def _may_hold_qnames(written: bytes) -> bool:
     )
 
 
-def _is_bound(prefix: str, place: etree._Element, top: etree._Element) -> bool:
+def _values(element: etree._Element) -> Iterator[Any]:
+    """Give the texts and attributes with a colon in them, as lxml's strings, which know where they stand."""
+    texts: Any = _TEXTS(element)
+    attributes: Any = _ATTRIBUTES(element)
+    return chain(texts, attributes)
+
+
+def _is_bound(prefix: str, place: etree._Element, top: etree._Element, known: dict[tuple[str, etree._Element], bool]) -> bool:
     """Say whether exclusive C14N of `top` declares the prefix at `place`, because a name there or above it uses it."""
-    uri = place.nsmap[prefix]
-    for element in _upward(place, top):
-        if element.nsmap.get(prefix) != uri:
-            return False
-        if element.prefix == prefix or _HAS_ATTRIBUTE(element, start=f"{prefix}:"):
-            return True
-    return False
+    key = (prefix, place)
+    if key not in known:
+        known[key] = _uses(place, prefix) or (place is not top and _inherits(prefix, place, top, known))
+    return known[key]
 
 
-def _upward(place: etree._Element, top: etree._Element) -> Iterator[etree._Element]:
-    """Go from an element up to `top`, both included."""
-    yield place
-    if place is not top:
-        for ancestor in place.iterancestors():
-            yield ancestor
-            if ancestor is top:
-                return
+def _inherits(prefix: str, place: etree._Element, top: etree._Element, known: dict[tuple[str, etree._Element], bool]) -> bool:
+    parent = place.getparent()
+    return parent is not None and parent.nsmap.get(prefix) == place.nsmap[prefix] and _is_bound(prefix, parent, top, known)
+
+
+def _uses(element: etree._Element, prefix: str) -> bool:
+    return element.prefix == prefix or (len(element.attrib) > 0 and bool(_HAS_ATTRIBUTE(element, start=f"{prefix}:")))

@@ -116,7 +116,7 @@ def write(header: Header, content_xml: bytes, *, zone: tzinfo, person_signature:
         held = held[0]
     body = _written(held)
     if person_signature:
-        body += b"<Signature>%b</Signature>" % canonical(parse(person_signature))
+        body += b"<Signature>%b</Signature>" % canonical(_alone(parse(person_signature)))
     return b"<Envelope>%b<Body>%b</Body></Envelope>" % (write_header(header, zone=zone), body)
 
 

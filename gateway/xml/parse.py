@@ -28,7 +28,7 @@ _ENCODING_OF = MappingProxyType({b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-
 _DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
 _PROLOG = re.compile(rb"(?s:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
 _DECLARATION = re.compile(rb"\sxmlns(?::[^\s=]+)?\s*\Z")
-_ABSOLUTE = re.compile(rb"\s*[\"'](?:[A-Za-z][A-Za-z0-9+.\-]*:|[\"'])")  # or empty: xmlns=""
+_PLAIN_URI = re.compile(rb"\s*(?:\"(?:[A-Za-z][A-Za-z0-9+.\-]*:[^&\"]*)?\"|'(?:[A-Za-z][A-Za-z0-9+.\-]*:[^&']*)?')")  # or empty: xmlns=""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _QUOTED = 120  # characters of the document that a problem repeats
 _DECLARED_WITHIN = 256  # bytes in which an encoding is looked for; what stands later changes nothing, the parser reads UTF-8
@@ -36,14 +36,14 @@ _SHORTEST_TAG = 3  # bytes
 _LONG_TAG = 1000  # bytes; beyond it the tree is asked
 _TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")", regexp=False)
 _TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(//@*[{MAX_ATTRIBUTES + 1}])", regexp=False)
-_INSTRUCTIONS = etree.XPath("/*//processing-instruction()", regexp=False)
+_FIRST_INSTRUCTION = etree.XPath("/*/descendant::processing-instruction()[1]", regexp=False)  # all of them would be compared in pairs
 
 
 def parse(data: bytes) -> etree._Element:
     """Open a document and give its root.
 
     Raises NotReadable: NOT_XML where it is not well-formed, has a DOCTYPE, a processing instruction inside the root, an
-    encoding other than UTF-8 or UTF-16, or a namespace named by a relative URI; LIMIT where it is too large in any way.
+    encoding other than UTF-8 or UTF-16, or a namespace that has no canonical form; LIMIT where it is too large in any way.
     """
     if len(data) > MAX_BYTES:
         raise _over("bytes", MAX_BYTES)
@@ -85,7 +85,7 @@ def _begin(text: bytes) -> int:
 
 
 def _opened(text: bytes) -> etree._Element:
-    # A new parser costs less than a microsecond and is shared with nobody; a shared one would be waited for.
+    # A parser of its own costs a few microseconds; a shared one would be waited for.
     drop_names_in_time(len(text))
     parser = etree.XMLParser(
         encoding="utf-8", resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, collect_ids=False
@@ -110,7 +110,7 @@ def _check_shape(root: etree._Element, text: bytes, begins: int) -> None:
 
 
 def _check_instructions(root: etree._Element) -> None:
-    found = _INSTRUCTIONS(root)
+    found = _FIRST_INSTRUCTION(root)
     if isinstance(found, list) and found:
         raise NotReadable(Code.NOT_XML, Problem(text="xml.instruction", line=getattr(found[0], "sourceline", None)))
 
@@ -123,14 +123,14 @@ def _has_plain_attributes(text: bytes, begins: int) -> bool:
         if at < 0:
             return True
         tag = text.rfind(b"<", begins, at)
-        if text.find(b"xmlns", tag, at) >= 0 and (at - tag > _LONG_TAG or not _is_absolute(text, tag, at)):
+        if text.find(b"xmlns", tag, at) >= 0 and (at - tag > _LONG_TAG or not _is_plain(text, tag, at)):
             return False
     return False
 
 
-def _is_absolute(text: bytes, tag: int, equals: int) -> bool:
-    """Say of an attribute, by where its tag and its equals sign stand, that it is no declaration or names an absolute URI."""
-    return _DECLARATION.search(text, tag, equals) is None or _ABSOLUTE.match(text, equals + 1) is not None
+def _is_plain(text: bytes, tag: int, equals: int) -> bool:
+    """Say of an attribute, by where its tag and its equals sign stand, that it is no declaration or its URI is beyond doubt."""
+    return _DECLARATION.search(text, tag, equals) is None or _PLAIN_URI.match(text, equals + 1) is not None
 
 
 def _check_attributes(root: etree._Element) -> None:
@@ -148,7 +148,8 @@ def _check_attributes(root: etree._Element) -> None:
 
 
 def _check_namespace(uri: str) -> None:
-    if uri and not _SCHEME.match(uri):
+    """Refuse what libxml2's C14N cannot write: it stops at a relative URI, and writes an ampersand without escaping it."""
+    if "&" in uri or (uri and not _SCHEME.match(uri)):
         raise NotReadable(Code.NOT_XML, Problem(text="xml.namespace", values={"found": uri[:_QUOTED]}))
 
 
