@@ -86,7 +86,10 @@ def read_base64(text: bytes) -> Certificate:
 
 def read_pem(pem: bytes) -> tuple[Certificate, ...]:
     """Parse every certificate of a PEM file; raises ValueError where there is none or one is damaged."""
-    return tuple(read(c.public_bytes(Encoding.DER)) for c in x509.load_pem_x509_certificates(pem))
+    try:
+        return tuple(read(c.public_bytes(Encoding.DER)) for c in x509.load_pem_x509_certificates(pem))
+    except (ValueError, UserWarning) as error:
+        raise ValueError("not a certificate") from error
 
 
 def tax_code(name: x509.Name) -> str | None:

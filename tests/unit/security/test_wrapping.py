@@ -12,6 +12,7 @@ from gateway.xml.envelope import content
 from gateway.xml.parse import parse
 
 DS = "{http://www.w3.org/2000/09/xmldsig#}"
+URIS = ["#nothing", "", "#", "http://example.org/a.xml", "file:///etc/passwd", "#x'] or /*[@Id='content", "#xpointer(/)"]
 EVIL = "<Content Id='{id}'><Phytosanitary><Forged/></Phytosanitary></Content>"
 BY_CHANNEL = People(unsigned("NSW"))  # so that only the person's signature stands between the attack and success
 
