@@ -19,6 +19,7 @@ from time import perf_counter
 from .errors import GatewayError, NotValid, StaleClaim
 from .lifecycle import Deferred, Failed, Outcome, State, next_step
 from .model import PartyCode, Reply, Request, RetryPolicy, Route
+from .outbox.circuit import Carried
 from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, SignsReplies, Transport, Watch
 from .routing.router import route_named
 from .routing.rules import RuleSet
@@ -40,16 +41,17 @@ class Delivery:
     clock: Clock
     watch: Watch
 
-    def carry(self, claim: Claim, *, probe: bool = False) -> Outcome:
+    def carry(self, claim: Claim, *, probe: bool = False) -> Carried:
         """Carry one claim out, to its settling. Raises StaleClaim, or Unavailable where the end could not be written."""
         started = perf_counter()
         outcome, reply = self._attempt(claim)  # 7 to 12
-        counted: Outcome = Deferred(for_=PROBE_PAUSE) if probe and isinstance(outcome, Failed) else outcome
+        carried = Carried(outcome=outcome, heard=reply is not None)
+        counted: Outcome = Deferred(for_=PROBE_PAUSE) if probe and carried.away else outcome
         policy = self._policy(claim.party)
         step = next_step(claim.state, counted, attempt=claim.attempt, policy=policy, now=self.clock(), key=claim.delivery)  # 13
         self.outbox.settle(claim, step, outcome, reply)  # 14
         self.watch("delivery.settled", _told(claim, outcome, step.to, perf_counter() - started))
-        return outcome
+        return carried
 
     def _attempt(self, claim: Claim) -> tuple[Outcome, Reply | None]:
         """Make one attempt; the only place where a defect is caught, so that one message never stops the others."""

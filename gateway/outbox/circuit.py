@@ -14,11 +14,30 @@ PROBE_EVERY = timedelta(seconds=2)  # so that a partner is taken up again within
 AWAY = frozenset({"dns", "refused", "timeout", "tls", "reset", "not-http", "other", "http-502", "http-503", "http-504"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """How an attempt went, and whether the partner was `heard`: any answer to it shows that somebody is there."""
+
+    outcome: Outcome
+    heard: bool
+
+    @property
+    def away(self) -> bool:
+        """Say whether the partner is not there."""
+        return isinstance(self.outcome, Failed) and self.outcome.code in AWAY
+
+    @property
+    def silent(self) -> bool:
+        """Say whether nothing was learnt about the partner: the attempt failed before anything came of it."""
+        return isinstance(self.outcome, Failed) and not self.away and not self.heard
+
+
 @dataclass(slots=True)
 class _Line:
     """What is known of one partner; guarded by the lock of Circuits."""
 
     under_way: int = 0
+    served: int = 0  # the turn at which it was last given a place
     failures: int = 0
     probe_at: datetime | None = None  # set while the circuit is open
     probing: bool = False
@@ -29,36 +48,40 @@ class Circuits:
 
     def __init__(self) -> None:
         self._lines: dict[PartyCode, _Line] = {}
+        self._turns = 0
         self._lock = threading.Lock()
 
     def room(self, parties: Iterable[Party], *, free: int, now: datetime) -> tuple[dict[PartyCode, int], frozenset[PartyCode]]:
         """Share free threads out among partners, fairly; gives how many of each, and whom to probe instead."""
         with self._lock:
-            wanted = {p.code: p.limits.concurrency - self._line(p.code).under_way for p in parties}
-            closed = {c: n for c, n in wanted.items() if n > 0 and self._line(c).probe_at is None}
-            probes = [c for c in wanted if self._may_probe(c, now)][:free]
-            return _share(closed, free - len(probes)), frozenset(probes)
+            lines = {p.code: self._line(p.code) for p in parties}
+            wanted = {p.code: p.limits.concurrency - lines[p.code].under_way for p in parties if lines[p.code].probe_at is None}
+            probes = [code for code in self._by_turn(lines) if _may_probe(lines[code], now)][:free]
+            return self._share(wanted, free - len(probes)), frozenset(probes)
 
     def begun(self, party: PartyCode, *, probe: bool) -> None:
         """Count a delivery that begins."""
         with self._lock:
             line = self._line(party)
+            self._turns += 1
+            line.served = self._turns
             line.under_way += 1
             line.probing = line.probing or probe
 
-    def ended(self, party: PartyCode, outcome: Outcome | None, *, now: datetime) -> bool:
-        """Count a delivery that ended; says whether the partner just came back."""
+    def ended(self, party: PartyCode, carried: Carried | None, *, probe: bool, now: datetime) -> bool:
+        """Count a delivery that ended, None where its end could not be written; says whether the partner just came back."""
         with self._lock:
             line = self._line(party)
             line.under_way -= 1
-            line.probing = False
-            if outcome is None or (isinstance(outcome, Failed) and outcome.code not in AWAY):
+            was_open = line.probe_at is not None
+            if probe:
+                line.probing = False
+                line.probe_at = now + PROBE_EVERY if was_open else None
+            if carried is None or carried.silent:
                 return False
-            away = isinstance(outcome, Failed)
-            came_back = line.probe_at is not None and not away
-            line.failures = line.failures + 1 if away else 0
+            line.failures = line.failures + 1 if carried.away else 0
             line.probe_at = now + PROBE_EVERY if line.failures >= OPEN_AFTER else None
-            return came_back
+            return was_open and not isinstance(carried.outcome, Failed)
 
     def open(self) -> Mapping[PartyCode, datetime]:
         """Give the partners that are left alone, and when each is asked again."""
@@ -68,17 +91,19 @@ class Circuits:
     def _line(self, party: PartyCode) -> _Line:
         return self._lines.setdefault(party, _Line())
 
-    def _may_probe(self, party: PartyCode, now: datetime) -> bool:
-        line = self._line(party)
-        return line.probe_at is not None and line.probe_at <= now and not line.probing
+    def _by_turn(self, codes: Iterable[PartyCode]) -> list[PartyCode]:
+        return sorted(codes, key=lambda code: self._lines[code].served)
+
+    def _share(self, wanted: Mapping[PartyCode, int], free: int) -> dict[PartyCode, int]:
+        """Deal free places one at a time, each to the partner that holds fewest, of equals to the one served longest ago."""
+        given = dict.fromkeys(self._by_turn(wanted), 0)
+        for _ in range(free):
+            short = [code for code, n in given.items() if n < wanted[code]]
+            if not short:
+                break
+            given[min(short, key=lambda code: self._lines[code].under_way + given[code])] += 1
+        return {code: n for code, n in given.items() if n}
 
 
-def _share(wanted: Mapping[PartyCode, int], free: int) -> dict[PartyCode, int]:
-    """Deal free places one at a time, so that a greedy partner never takes another's."""
-    given = dict.fromkeys(wanted, 0)
-    while free > 0 and any(given[c] < wanted[c] for c in wanted):
-        for code in wanted:
-            if free > 0 and given[code] < wanted[code]:
-                given[code] += 1
-                free -= 1
-    return {code: n for code, n in given.items() if n}
+def _may_probe(line: _Line, now: datetime) -> bool:
+    return line.probe_at is not None and line.probe_at <= now and not line.probing
