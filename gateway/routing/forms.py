@@ -17,6 +17,7 @@ from .suggest import nearest
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 366 * 86_400}  # a year never ends before the law's
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d|wd|y)")
+MAX_TIMEOUT = timedelta(seconds=60)  # a claim's lease outlives it: what may still be under way must never be sent a second time
 _OFFSET = re.compile(r"([+-])(\d{2}):([0-5]\d)")
 _BOUND = re.compile(r"(?:certificate:[0-9a-f]{64}|key:[\w.-]{1,64})")
 _KINDS = {  # pydantic's name of an error -> the text of ours that says which kind is wanted
@@ -57,6 +58,12 @@ def _duration(text: str) -> timedelta:
     if span.working_days:
         raise PydanticCustomError("duration", "-", {"found": text})
     return span.calendar
+
+
+def _timeout(text: str) -> str:
+    if not timedelta(seconds=1) <= _duration(text) <= MAX_TIMEOUT:
+        raise PydanticCustomError("timeout", "-", {"found": text})
+    return text
 
 
 def _path(text: str) -> str:
@@ -106,6 +113,7 @@ PathText = Annotated[str, AfterValidator(_path)]
 Element = Annotated[str, _matching(r"[A-Za-z_][\w.-]*", "element")]
 SpanText = Annotated[str, AfterValidator(lambda text: (read_span(text), text)[1])]
 Duration = Annotated[str, AfterValidator(lambda text: (_duration(text), text)[1])]
+Timeout = Annotated[str, AfterValidator(_timeout)]
 Language = Annotated[str, _matching(r"[a-z]{2}", "language")]
 Expression = Annotated[str, StringConstraints(min_length=1)]
 
@@ -165,7 +173,7 @@ class LimitsForm(Form):
     """What a party may be asked to bear."""
 
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
-    timeout: Duration = "15s"
+    timeout: Timeout = "15s"
     reply_bytes: Annotated[int, Field(ge=1_024, le=104_857_600)] = 10_485_760
 
 
@@ -270,7 +278,7 @@ class RouteForm(Form):
     messages: list[MessageCode] | None = None
     when: Expression | None = None
     order: Literal["none", "dossier"] = "dossier"
-    timeout: Duration | None = None
+    timeout: Timeout | None = None
 
 
 class DeadlineForm(Form):

@@ -240,6 +240,8 @@ def test_stored_delivery_to_a_dropped_party_is_refused(rules: RuleSet) -> None:
         (PROCEDURE, 'answered_by = ["21/18"]', 'answered_by = ["21/8"]', "want-message-code", "deadline#1.answered_by#1"),
         (PROCEDURE, 'within = "2wd"', 'within = "2 days"', "want-span", "deadline#1.within"),
         (PROCEDURE, 'timeout = "1m"', 'timeout = "1wd"', "want-duration", "route#3.timeout"),
+        (PROCEDURE, 'timeout = "1m"', 'timeout = "61s"', "want-timeout", "route#3.timeout"),
+        (PARTIES, 'timeout = "3s"', 'timeout = "0s"', "want-timeout", "party#3.limits.timeout"),
         (PROCEDURE, 'order = "none"', 'order = "strict"', "want-choice", "route#3.order"),
         (PROCEDURE, 'refused_by = "weight-positive"', 'refused_by = "weight"', "rule-unknown", "example#2.refused_by"),
         (PROCEDURE, 'refused_by = "weight-positive"', "", "example-undecided", "example#2"),
