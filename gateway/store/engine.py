@@ -1,14 +1,15 @@
-"""One database: many readers, and one committing thread in which concurrent works share a commit."""
+"""One database: many readers, and one writer at a time, in whose commit concurrent works share."""
 
 import queue
 import sqlite3
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import Lock
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Executable, make_url
 from sqlalchemy.dialects import sqlite
@@ -59,24 +60,52 @@ class SqliteTx:
         return self._cursor.execute(sql, [values[n] if n in values else fixed[n] for n in names])
 
 
+def _held() -> Lock:
+    """Make a lock that is already held, so that it can be waited for."""
+    lock = Lock()
+    lock.acquire()
+    return lock
+
+
+@dataclass(slots=True)
+class _Work:
+    """One caller's work on its way to a commit; `turn` is released when it is done, or when its caller shall commit next."""
+
+    run: Callable[[Tx], Any]
+    turn: Lock = field(default_factory=_held)
+    done: bool = False
+    result: Any = None
+    failure: BaseException | None = None
+
+
 class SqliteDatabase:
     """SQLite in WAL mode. `commit` and `read` may be called from any thread."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._works: queue.SimpleQueue[tuple[Callable[[Tx], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._writer = self._connect()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         for _ in range(READERS):
             self._readers.put(self._connect())
-        self._thread = threading.Thread(target=self._commit_forever, name="committer", daemon=True)
-        self._thread.start()
+        self._waiting: deque[_Work] = deque()
+        self._mutex = Lock()  # guards the two below; held for a few instructions only
+        self._committing = False
 
     def commit(self, work: Callable[[Tx], T]) -> T:
-        """Run work and return when it is durable; raises Unavailable where the database is away, and what work raises."""
-        done: Future[T] = Future()
-        self._works.put((work, done))
-        return done.result()
+        """Run work and return when it is durable; raises Unavailable where the database is away, and what work raises.
+
+        Whoever comes while nobody commits does so at once; whoever comes meanwhile waits, and the first of them then commits
+        for all that wait. So a lone caller needs no other thread, and concurrent callers share a commit.
+        """
+        mine = _Work(run=work)
+        if not self._comes_first(mine):
+            mine.turn.acquire()  # until whoever commits releases it
+        if not mine.done:
+            self._commit_for_all()
+        if mine.failure is not None:
+            raise mine.failure
+        return cast("T", mine.result)
 
     def read(self, work: Callable[[Tx], T]) -> T:
         """Run work that only reads, on one consistent state of the database."""
@@ -92,9 +121,8 @@ class SqliteDatabase:
             self._readers.put(connection)
 
     def close(self) -> None:
-        """Finish the works at hand and close."""
-        self._works.put(None)
-        self._thread.join()
+        """Close; whoever still works on it gets Unavailable."""
+        self._writer.close()
         while True:
             try:
                 self._readers.get_nowait().close()
@@ -107,59 +135,54 @@ class SqliteDatabase:
             connection.execute(pragma)
         return connection
 
-    def _commit_forever(self) -> None:
-        connection = self._connect()
-        while batch := self._next_batch():
-            _commit_together(connection, batch)
-        connection.close()
+    def _comes_first(self, work: _Work) -> bool:
+        with self._mutex:
+            self._waiting.append(work)
+            first = not self._committing
+            self._committing = True
+            return first
 
-    def _next_batch(self) -> list[tuple[Callable[[Tx], Any], Future[Any]]]:
-        """Wait for a work and take along whatever else is waiting; empty when closing."""
-        batch = []
-        item = self._works.get()
-        while item is not None:
-            batch.append(item)
-            if len(batch) == MAX_SHARED or self._works.empty():
-                return batch
-            item = self._works.get()
-        if batch:
-            self._works.put(None)  # finish these first, then close
-        return batch
+    def _commit_for_all(self) -> None:
+        """Commit what waits, tell its callers, and let the next one commit if there is any."""
+        with self._mutex:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_SHARED))]
+        _commit_together(self._writer, batch)
+        with self._mutex:
+            following = self._waiting[0] if self._waiting else None
+            self._committing = following is not None
+        for work in batch:
+            work.done = True
+            work.turn.release()
+        if following:
+            following.turn.release()
 
 
-def _commit_together(connection: sqlite3.Connection, batch: list[tuple[Callable[[Tx], Any], Future[Any]]]) -> None:
-    """Run each work in its own savepoint, commit them all, and only then tell the callers."""
-    results: list[tuple[Future[Any], Any, BaseException | None]] = []
+def _commit_together(connection: sqlite3.Connection, batch: list[_Work]) -> None:
+    """Run each work in its own savepoint and commit them all; where that fails, none of them happened."""
     try:
         with _translated():
             connection.execute("BEGIN IMMEDIATE")
             tx = SqliteTx(connection)
-            for work, done in batch:
-                results.append((done, *_run_in_savepoint(connection, tx, work)))
+            for work in batch:
+                _run_in_savepoint(connection, tx, work)
             connection.execute("COMMIT")
     except BaseException as error:  # noqa: BLE001  # whatever it is, every caller must hear of it
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
-        results = [(done, None, error) for _, done in batch]
-    for done, result, failure in results:
-        if failure is None:
-            done.set_result(result)
-        else:
-            done.set_exception(failure)
+        for work in batch:
+            work.failure = error
 
 
-def _run_in_savepoint(connection: sqlite3.Connection, tx: Tx, work: Callable[[Tx], Any]) -> tuple[Any, BaseException | None]:
+def _run_in_savepoint(connection: sqlite3.Connection, tx: Tx, work: _Work) -> None:
     connection.execute("SAVEPOINT work")
     try:
-        result = work(tx)
+        work.result = work.run(tx)
     except sqlite3.OperationalError:
         raise  # disk full, database away: nothing of this batch can be promised
     except BaseException as error:  # noqa: BLE001  # one caller's refusal must not undo its neighbours
         connection.execute("ROLLBACK TO work")
-        connection.execute("RELEASE work")
-        return None, error
+        work.failure = error
     connection.execute("RELEASE work")
-    return result, None
 
 
 @contextmanager
