@@ -1,0 +1,1 @@
+"""The figures: ratios measured in one run. `nsw bench NAME` runs them."""

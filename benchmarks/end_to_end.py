@@ -1,0 +1,169 @@
+"""What a message costs from socket to socket: HTTP SOAP in, durable on SQLite FULL, signed, delivered over HTTP to a stub, settled.
+
+The figure that counts is CPU: the floor's per message (intake's floor with a signed reply, and one C14N, digest and RSA sign for
+the delivery) over the gateway's, which a noisy machine cannot fake. Load is bounded: a few connections, a fixed count, loopback.
+"""
+
+import http.client
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks.ground import application, cpu, floor_of, make_pki, target
+from gateway.model import Reply
+from gateway.protocols.vnsw import client
+from gateway.protocols.vnsw.dialects import GATEWAY
+from gateway.testing import builders
+from gateway.testing.gateway import RunningGateway
+from gateway.testing.world import until
+from gateway.xml.shipped import shipped
+from gateway.xml.soap import escape_text
+
+MESSAGES = 800
+WARM_UP = 100
+CLIENTS = 8
+BOUND = 0.40
+TICKS = os.sysconf("SC_CLK_TCK")
+HEADERS = {"content-type": "text/xml; charset=utf-8", "soapaction": '""'}
+RECEIVED = (  # a ministry's 99
+    b"<Envelope><Header><Reference><messageId>1</messageId></Reference><From><identity>BNN</identity></From><To><identity>NSW</identity></To>"
+    b"<Subject><documentType>BNN&amp;PTNT0300002</documentType><type>10</type><function>99</function><reference>1</reference>"
+    b"<documentYear>2026</documentYear></Subject></Header>"
+    b"<Body><Content><ReceiveDate>2026-11-21 08:00:00</ReceiveDate></Content></Body></Envelope>"
+)
+REPLY = (
+    b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><receiveResponse xmlns="http://mard.gov.vn/nsw/services">'
+    b'<receiveResult xmlns:a="http://mard.gov.vn/nsw/data/contract"><a:responsePayload>%b</a:responsePayload></receiveResult>'
+    b"</receiveResponse></s:Body></s:Envelope>"
+) % escape_text(RECEIVED)
+
+
+def measure() -> dict[str, Any]:
+    """Give the figures, the target and the headline."""
+    with tempfile.TemporaryDirectory() as home, _stub() as stub:
+        folder = Path(home)
+        pki = make_pki(folder)
+        _accept_signatures(folder)
+        documents = [application(pki, n, person=False) for n in range(MESSAGES + WARM_UP)]
+        bodies = [builders.soap(document, client="saaj") for document in documents]
+        with RunningGateway(folder) as gateway:
+            gateway.reach({"BNN": stub})
+            time.sleep(2)  # a running gateway notices new addresses within a second
+            answer = _load(gateway, bodies[:WARM_UP])[0]
+            _settled(gateway, WARM_UP)
+            before, started = _cpu_seconds(gateway.pid), time.monotonic()
+            latencies = _load(gateway, bodies[WARM_UP:])[1]
+            taken = time.monotonic() - started
+            _settled(gateway, len(bodies))
+            all_done = time.monotonic() - started
+            spent = (_cpu_seconds(gateway.pid) - before) / MESSAGES
+            peak = _peak_mib(gateway.pid)
+        floor = floor_of(pki, documents[0], client.signed_part(GATEWAY, Reply(status=200, body=answer)) or b"")
+        least = min(cpu(floor.signed, 200) + cpu(floor.sign, 200) for _ in range(5))
+    ratio = least / spent
+    figures = {
+        "accepted_per_s": round(MESSAGES / taken, 1),
+        "delivered_per_s": round(MESSAGES / all_done, 1),
+        "reply_p50_ms": round(latencies[len(latencies) // 2] * 1e3, 1),
+        "reply_p99_ms": round(latencies[len(latencies) * 99 // 100] * 1e3, 1),
+        "gateway_cpu_us_per_message": round(spent * 1e6),
+        "floor_cpu_us_per_message": round(least * 1e6),
+        "gateway_peak_mib": peak,
+    }
+    return {"figures": figures, "targets": [target("floor CPU / gateway CPU", ratio, BOUND, at_least=True)], "ratio": round(ratio, 3)}
+
+
+def _load(gateway: RunningGateway, bodies: list[bytes]) -> tuple[bytes, list[float]]:
+    """Post all from a few connections; gives one answer, and the sorted times to answer in seconds."""
+    queue, lock = iter(bodies), threading.Lock()
+    latencies: list[float] = []
+    answers: list[bytes] = []
+    place = urlsplit(gateway.url)
+
+    def client() -> None:
+        connection = http.client.HTTPConnection(place.hostname or "", place.port)
+        while True:
+            with lock:
+                body = next(queue, None)
+            if body is None:
+                break
+            started = time.perf_counter()
+            connection.request("POST", "/ws", body, HEADERS)
+            answers[:] = [connection.getresponse().read()]
+            latencies.append(time.perf_counter() - started)
+        connection.close()
+
+    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers[0], sorted(latencies)
+
+
+def _settled(gateway: RunningGateway, count: int) -> None:
+    """Wait until so many deliveries are made, as the gateway's metrics say."""
+
+    def made() -> bool:
+        lines = gateway.ask("GET", "/metrics").body.decode().splitlines()
+        found = (line for line in lines if line.startswith("nsw_deliveries{") and 'party="BNN"' in line and 'state="delivered"' in line)
+        return sum(float(line.rpartition(" ")[2]) for line in found) >= count
+
+    until(made, f"{count} deliveries made", seconds=120)
+
+
+def _accept_signatures(home: Path) -> None:
+    """Let the ministry take signed messages, so that each delivery is signed."""
+    rules = home / "rules"
+    rules.mkdir(parents=True, exist_ok=True)
+    text = (shipped("routing_rules") / "parties.toml").read_text("utf-8")
+    ministry = text.index('code = "BNN"')
+    plain = 'accepts = { signature = "none" }'
+    at = text.index(plain, ministry)
+    (rules / "parties.toml").write_text(text[:at] + 'accepts = { signature = "xmldsig" }' + text[at + len(plain) :], "utf-8")
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _peak_mib(pid: int) -> float:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines() if line.startswith("VmHWM"))
+    return round(int(line.split()[1]) / 1024, 1)
+
+
+@contextmanager
+def _stub() -> Iterator[str]:
+    """Serve a ministry that takes everything at once."""
+
+    class Stub(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "text/xml; charset=utf-8")
+            self.send_header("content-length", str(len(REPLY)))
+            self.end_headers()
+            self.wfile.write(REPLY)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/ws"
+    server.shutdown()
+    server.server_close()
