@@ -17,8 +17,8 @@ YEARS = range(1900, 9990)  # beyond them a time cannot be moved to UTC; .NET wri
 
 _DOUBLY_ESCAPED = re.compile("&(?:amp;)+")
 _WIDTH = 2  # digits that a type and a function have at least
-_DAY_FIRST = re.compile(r"(\d{2})[/.-](\d{2})[/.-](\d{4})(?:[ T](.+))?")
-_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})")
+_DAY_FIRST = re.compile(r"(\d{2})[/.-](\d{2})[/.-](\d{4})(?:[ T](.+))?", re.ASCII)
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})", re.ASCII)
 
 
 def read_header(root: etree._Element, *, zone: tzinfo) -> Header:

@@ -7,24 +7,31 @@ own reference to the one it was parsed with; the next parse makes a new one.
 
 import ctypes
 import time
+from typing import cast
 
 BUDGET = 16_000_000  # bytes that a thread parses, on average, until its names are dropped; a name costs four times its bytes
 
 _TABLE = "_ParserDictionaryContext"  # lxml's key in the interpreter's dictionary of the thread
-_thread_dictionary = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThreadState_GetDict", ctypes.pythonapi))  # a borrowed reference
+_borrowed_dictionary = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThreadState_GetDict", ctypes.pythonapi))  # an address, nothing to free
 
 
 def drop_names_in_time(size: int) -> None:
-    """Drop this thread's names once in BUDGET bytes on average, when `size` more are about to be parsed.
-
-    The nanoseconds draw the moment, so that nothing has to be counted or shared.
-    """
-    if time.monotonic_ns() % BUDGET < size:
+    """Drop this thread's names once in BUDGET bytes on average; `size` more are about to be parsed."""
+    if is_time(time.monotonic_ns(), size):
         drop_names()
+
+
+def is_time(nanoseconds: int, size: int) -> bool:
+    """Draw from the clock, with a chance of `size` in BUDGET, so that nothing has to be counted and no two threads share a count."""
+    return nanoseconds % BUDGET < size
 
 
 def drop_names() -> None:
     """Drop this thread's table of names."""
-    address = _thread_dictionary()
-    if address:
-        ctypes.cast(address, ctypes.py_object).value.pop(_TABLE, None)
+    _dictionary().pop(_TABLE, None)
+
+
+def _dictionary() -> dict[str, object]:
+    """Give what the interpreter keeps for extension modules, for this thread alone."""
+    address = _borrowed_dictionary()
+    return cast("dict[str, object]", ctypes.cast(address, ctypes.py_object).value) if address else {}
