@@ -20,6 +20,11 @@ _WHITE = b" \t\r\n"
 _TAX_CODE = re.compile(r"(?:\bMST\s*[:=-]?\s*|\bVATVN-)(\d{10}|\d{12})(?:-?(\d{3}))?(?!\d)", re.IGNORECASE)
 _TAX_PLACES = (NameOID.USER_ID, NameOID.SERIAL_NUMBER, NameOID.ORGANIZATION_IDENTIFIER, NameOID.ORGANIZATIONAL_UNIT_NAME)
 
+_UNREADABLE = (
+    ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion,
+    UserWarning,  # serial numbers of zero or less, where warnings are errors
+)  # fmt: skip
+
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | dsa.DSAPublicKey
 
 
@@ -74,7 +79,7 @@ def read(der: bytes) -> Certificate:
             tax_code=tax_code(parsed.subject), sha256=hashlib.sha256(der).hexdigest(),
             not_before=parsed.not_valid_before_utc, not_after=parsed.not_valid_after_utc,
         )  # fmt: skip
-    except (ValueError, TypeError, UnsupportedAlgorithm, UserWarning) as error:  # the warning: serial numbers of zero or less
+    except _UNREADABLE as error:
         raise ValueError("not a certificate") from error
 
 

@@ -204,5 +204,5 @@ def _canonicalized(element: _Element, method: _Element) -> bytes | None:
 
 def _inclusive(element: _Element) -> bytes:
     """Write an element by inclusive C14N; it is parsed anew, because only then its ancestors' declarations are its own."""
-    alone = parse(etree.tostring(element, with_tail=False))
+    alone = parse(etree.tostring(element, encoding="utf-8", with_tail=False))
     return etree.tostring(alone, method="c14n", exclusive=False, with_comments=False)

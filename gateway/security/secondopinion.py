@@ -19,7 +19,7 @@ from .shape import SIGNATURE
 
 
 class _Chosen(XMLVerifier):
-    """signxml as it is, but for two things: it takes the signature that is meant, not the first, and its inclusive C14N is right."""
+    """signxml as it is, but for three things: it takes the signature that is meant, and writes Vietnamese names and inclusive C14N rightly."""
 
     def __init__(self, index: int, id_names: tuple[str, ...]) -> None:
         super().__init__()
@@ -29,8 +29,11 @@ class _Chosen(XMLVerifier):
     def _get_signature(self, root: _Element) -> Any:
         return list(root.iter(SIGNATURE))[self._index]
 
+    def _tostring(self, xml_node: _Element, **settings: Any) -> Any:
+        return etree.tostring(xml_node, encoding="utf-8", **settings)  # names may be Vietnamese; ASCII cannot write them
+
     def _c14n(self, nodes: _Element, algorithm: CanonicalizationMethod, inclusive_ns_prefixes: Any = None) -> Any:
-        alone = parse(etree.tostring(nodes, with_tail=False))  # lxml's inclusive form is wrong for an element inside a tree
+        alone = parse(self._tostring(nodes, with_tail=False))  # lxml's inclusive form is wrong for an element inside a tree
         return super()._c14n(alone, algorithm, inclusive_ns_prefixes)
 
 

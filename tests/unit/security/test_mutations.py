@@ -1,0 +1,177 @@
+"""Thousands of changed envelopes: each is refused with a GatewayError, or means exactly what was signed. Seeded, to repeat a failure."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from lxml import etree
+from lxml.etree import _Element
+
+from gateway.errors import GatewayError
+from gateway.security import certificates, spelling
+from gateway.security.policy import PERSON, SYSTEM
+from gateway.security.shape import SIGNATURE
+from gateway.testing.signing import NOW, Bench, People, unsigned
+from gateway.xml.canonical import canonical
+from gateway.xml.parse import parse
+
+ROUNDS = 1500
+SCRAPS = (
+    b"<",
+    b">",
+    b"&",
+    b'"',
+    b"'",
+    b"/",
+    b"]]>",
+    b"<!--",
+    b"-->",
+    b"<![CDATA[",
+    b"\0",
+    b"\xff",
+    b" ",
+    b"\n",
+    b"&#13;",
+    b"&amp;",
+    b"<a/>",
+    b"xmlns=''",
+    b"Id='content'",
+)
+
+
+def by_byte(draw: random.Random, payload: bytes) -> bytes:
+    at, length = draw.randrange(len(payload)), draw.randrange(1, 40)
+    match draw.randrange(6):
+        case 0:
+            return payload[:at] + bytes([payload[at] ^ (1 << draw.randrange(8))]) + payload[at + 1 :]
+        case 1:
+            return payload[:at] + payload[at + length :]
+        case 2:
+            return payload[:at] + payload[at : at + length] * 2 + payload[at + length :]
+        case 3:
+            return payload[:at] + draw.choice(SCRAPS) + payload[at:]
+        case 4:
+            other = draw.randrange(len(payload))
+            return payload[:at] + payload[other : other + length] + payload[at + length :]
+    return payload[:at]
+
+
+def by_element(draw: random.Random, payload: bytes) -> bytes:
+    root = parse(payload)
+    elements = list(root.iter())
+    one, other = draw.choice(elements), draw.choice(elements)
+    parent = one.getparent()
+    if parent is None:
+        return b"<a>" + payload + b"</a>"
+    change_element(draw, one, other, parent)
+    return etree.tostring(root)
+
+
+def change_element(draw: random.Random, one: _Element, other: _Element, parent: _Element) -> None:
+    match draw.randrange(7):
+        case 0:
+            parent.remove(one)
+        case 1:
+            parent.insert(draw.randrange(len(parent) + 1), parse(etree.tostring(one, with_tail=False)))
+        case 2 if one is not other and one not in other.iterancestors():
+            other.append(one)
+        case 3:
+            one.tag = other.tag
+        case 4:
+            one.set(
+                draw.choice(("Id", "ID", "id", "URI", "Algorithm", "x")),
+                draw.choice(("content", "", "#content", "http://www.w3.org/2001/10/xml-exc-c14n#")),
+            )
+        case 5:
+            one.text = (one.text or "") + draw.choice((" ", "x", "\n", "A", "="))
+        case _:
+            one.tail = draw.choice((" ", "x", "\n"))
+
+
+@pytest.mark.parametrize("mutate", [by_byte, by_element])
+@pytest.mark.parametrize("seed", range(2))
+def test_changed_envelope_is_refused_or_means_what_was_signed(
+    bench: Bench, mutate: Callable[[random.Random, bytes], bytes], seed: int
+) -> None:
+    draw = random.Random(seed)  # noqa: S311 - a repeatable draw
+    signed = bench.signed(system=bench.rsa)
+    meant = canonical(bench.prove(signed).root)
+    accepted = 0
+
+    for _ in range(ROUNDS):
+        changed = mutate(draw, signed)
+        try:
+            proven = bench_prove(bench, changed)
+        except GatewayError:
+            continue
+        accepted += 1
+        assert canonical(proven) == meant, changed
+
+    assert accepted < ROUNDS // 4
+
+
+def bench_prove(bench: Bench, payload: bytes) -> _Element:
+    return bench.prove(payload).root
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_changed_person_signature_is_refused_or_covers_what_was_signed(bench: Bench, seed: int) -> None:
+    draw, people = random.Random(seed), People(unsigned("NSW"))  # noqa: S311 - a repeatable draw
+    signed = bench.signed(bare=True)
+    content = parse(signed).find("Body/Content")
+    assert content is not None
+    meant = canonical(content)
+
+    for _ in range(ROUNDS):
+        try:
+            proven = bench.prove(draw.choice((by_byte, by_element))(draw, signed), people=people)
+        except GatewayError:
+            continue
+        found = proven.root.find("Body/Content")
+        if proven.signers:
+            assert found is not None
+            assert canonical(found) == meant
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_pattern_takes_nothing_that_the_walk_reads_otherwise(bench: Bench, seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311 - a repeatable draw
+    signed = bench.signed()
+    read = 0
+
+    for _ in range(ROUNDS):
+        try:
+            root = parse(by_byte(draw, signed) if draw.random() < 0.5 else by_element(draw, signed))
+        except GatewayError:
+            continue
+        for signature in root.iter(SIGNATURE):
+            place = SYSTEM if signature.getparent() is root.find("SystemSignature") else PERSON
+            plain = spelling.plain(canonical(root) if place is SYSTEM else canonical(signature), place)
+            if plain is not None:
+                read += 1
+                walked = spelling.walk(signature, place)
+                assert (plain.signed_info, plain.method, plain.uri, plain.digest) == (
+                    walked.signed_info, walked.method, walked.uri, walked.digest,
+                )  # fmt: skip
+                assert (plain.digest_value, plain.value, list(plain.certificates)) == (
+                    walked.digest_value, walked.value, list(walked.certificates),
+                )  # fmt: skip
+                assert plain.prefixes == walked.prefixes == ()
+
+    assert read > ROUNDS // 4
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_changed_certificate_is_refused_or_leads_nowhere(bench: Bench, seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311 - a repeatable draw
+    der, anchors = bench.person.certificates[0].der, bench.trust.anchors("person")
+
+    for _ in range(2 * ROUNDS):
+        at = draw.randrange(len(der))
+        changed = der[:at] + bytes([draw.randrange(256)]) + der[at + draw.randrange(2) :]
+        try:
+            leaf = certificates.read(changed)
+            path = anchors.path(leaf, anchors.certificates, at=NOW)
+        except (ValueError, GatewayError):
+            continue
+        assert path[0].der == der
