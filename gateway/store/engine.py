@@ -21,7 +21,9 @@ from gateway.ports import Tx
 T = TypeVar("T")
 
 MAX_SHARED = 64  # works in one commit: enough that a slow disk is shared well, few enough that none waits long
-BUSY_SECONDS = 5  # how long a write waits for a command in another process
+BUSY_SECONDS = 5  # how long a write waits for a command in another process, and a read for a connection
+# Disk full, database locked; and, by the bare name, a file that is damaged: nothing of a batch can be promised.
+AWAY = (sqlite3.OperationalError, sqlite3.DatabaseError)
 READERS = 4  # reading connections kept open
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -84,13 +86,15 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._writer = self._connect()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
-        for _ in range(READERS):
-            self._readers.put(self._connect())
+        with _translated():
+            self._writer = self._connect()
+            for _ in range(READERS):
+                self._readers.put(self._connect())
+        self._mutex = Lock()  # guards the three below; held for a few instructions only
         self._waiting: deque[_Work] = deque()
-        self._mutex = Lock()  # guards the two below; held for a few instructions only
         self._committing = False
+        self._closed = False
 
     def commit(self, work: Callable[[Tx], T]) -> T:
         """Run work and return when it is durable; raises Unavailable where the database is away, and what work raises.
@@ -99,17 +103,14 @@ class SqliteDatabase:
         for all that wait. So a lone caller needs no other thread, and concurrent callers share a commit.
         """
         mine = _Work(run=work)
-        if not self._comes_first(mine):
-            mine.turn.acquire()  # until whoever commits releases it
-        if not mine.done:
-            self._commit_for_all()
+        self._bring(mine)
         if mine.failure is not None:
             raise mine.failure
         return cast("T", mine.result)
 
     def read(self, work: Callable[[Tx], T]) -> T:
-        """Run work that only reads, on one consistent state of the database."""
-        connection = self._readers.get()
+        """Run work that only reads, on one consistent state of the database; raises Unavailable where it is away or too busy."""
+        connection = self._reader()
         try:
             with _translated():
                 connection.execute("BEGIN")
@@ -121,13 +122,20 @@ class SqliteDatabase:
             self._readers.put(connection)
 
     def close(self) -> None:
-        """Close; whoever still works on it gets Unavailable."""
+        """Wait for what is under way, then close; whoever comes later gets Unavailable. A second close does nothing."""
+        if self._closed:
+            return
+        self._bring(_Work(run=lambda _: None), last=True)
         self._writer.close()
-        while True:
-            try:
-                self._readers.get_nowait().close()
-            except queue.Empty:
-                return
+        for _ in range(READERS):
+            with suppress(queue.Empty):  # a read that takes longer ends with the process
+                self._readers.get(timeout=BUSY_SECONDS).close()
+
+    def _reader(self) -> sqlite3.Connection:
+        try:
+            return self._readers.get(block=not self._closed, timeout=BUSY_SECONDS)
+        except queue.Empty:
+            raise _away("busy") from None
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
@@ -135,8 +143,18 @@ class SqliteDatabase:
             connection.execute(pragma)
         return connection
 
-    def _comes_first(self, work: _Work) -> bool:
+    def _bring(self, mine: _Work, *, last: bool = False) -> None:
+        """Bring a work to its commit, by our own hand or another's; raises Unavailable once the last one was brought."""
+        if not self._comes_first(mine, last=last):
+            mine.turn.acquire()  # until whoever commits releases it
+        if not mine.done:
+            self._commit_for_all()
+
+    def _comes_first(self, work: _Work, *, last: bool) -> bool:
         with self._mutex:
+            if self._closed:
+                raise _away("closed")
+            self._closed = last
             self._waiting.append(work)
             first = not self._committing
             self._committing = True
@@ -177,9 +195,9 @@ def _run_in_savepoint(connection: sqlite3.Connection, tx: Tx, work: _Work) -> No
     connection.execute("SAVEPOINT work")
     try:
         work.result = work.run(tx)
-    except sqlite3.OperationalError:
-        raise  # disk full, database away: nothing of this batch can be promised
-    except BaseException as error:  # noqa: BLE001  # one caller's refusal must not undo its neighbours
+    except BaseException as error:  # one caller's refusal must not undo its neighbours
+        if type(error) in AWAY:
+            raise
         connection.execute("ROLLBACK TO work")
         work.failure = error
     connection.execute("RELEASE work")
@@ -190,7 +208,11 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise Unavailable(Code.UNAVAILABLE, Problem(text="store.away", values={"cause": type(error).__name__})) from error
+        raise _away(type(error).__name__) from error
+
+
+def _away(cause: str) -> Unavailable:
+    return Unavailable(Code.UNAVAILABLE, Problem(text="store.away", values={"cause": cause}))
 
 
 def open_database(url: str) -> SqliteDatabase:

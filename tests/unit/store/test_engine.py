@@ -1,3 +1,4 @@
+import resource
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from sqlalchemy import bindparam, insert, select
 
 from gateway.errors import Unavailable
 from gateway.ports import Tx
-from gateway.store.engine import SqliteDatabase, open_database
+from gateway.store.engine import READERS, SqliteDatabase, open_database
 from gateway.store.migrate import pending, upgrade
 from gateway.store.sole import Sole
 from gateway.store.tables import LEDGER, METADATA
@@ -114,6 +115,108 @@ def test_close_finishes_what_was_given(url: str) -> None:
     again = open_database(url)
     assert kinds(again) == ["a"]
     again.close()
+
+
+def test_what_comes_after_the_close_is_unavailable_and_never_waits(url: str) -> None:
+    database = open_database(url)
+    database.close()
+
+    database.close()
+
+    with pytest.raises(Unavailable):
+        database.commit(lambda tx: add(tx, "late"))
+    with pytest.raises(Unavailable):
+        kinds(database)
+
+
+def test_works_that_race_with_the_close_are_done_or_refused(url: str) -> None:
+    database = open_database(url)
+    outcomes: list[str] = []
+
+    def work(number: int) -> None:
+        try:
+            database.commit(lambda tx: add(tx, str(number)))
+            outcomes.append(str(number))
+        except Unavailable:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(20)]
+    for thread in threads[:10]:
+        thread.start()
+    closing = threading.Thread(target=database.close)
+    closing.start()
+    for thread in threads[10:]:
+        thread.start()
+    for thread in (*threads, closing):
+        thread.join(5)
+
+    again = open_database(url)
+    assert sorted(kinds(again)) == sorted(o for o in outcomes if o != "refused")
+    assert len(outcomes) == 20
+    again.close()
+
+
+def test_readers_that_are_all_busy_are_not_waited_for_without_end(database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.store.engine.BUSY_SECONDS", 0.05)
+    gate = threading.Event()
+    busy = threading.Barrier(READERS + 1)
+
+    def slow(_: Tx) -> None:
+        busy.wait(5)
+        gate.wait(5)
+
+    threads = [threading.Thread(target=database.read, args=(slow,)) for _ in range(READERS)]
+    for thread in threads:
+        thread.start()
+    busy.wait(5)
+
+    with pytest.raises(Unavailable):
+        kinds(database)
+
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert kinds(database) == []
+
+
+def test_file_that_is_no_database_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "g.db").write_bytes(b"this is not a database at all, only some text" * 100)
+
+    with pytest.raises(Unavailable):
+        open_database(f"sqlite:///{tmp_path}/g.db")
+
+
+def test_damaged_database_is_unavailable_and_not_a_defect(database: SqliteDatabase) -> None:
+    def read_damaged(_: Tx) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with pytest.raises(Unavailable):
+        database.commit(read_damaged)
+
+
+def test_broken_promise_of_a_table_is_a_defect_of_its_own_work(database: SqliteDatabase) -> None:
+    def twice(_: Tx) -> None:
+        raise sqlite3.IntegrityError("UNIQUE constraint failed")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        database.commit(twice)
+
+
+def test_database_that_may_not_grow_is_unavailable_until_it_may(url: str, tmp_path: Path) -> None:
+    database = open_database(url)
+    database.commit(lambda tx: add(tx, "before"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    wal = tmp_path / "g.db-wal"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (wal.stat().st_size, hard))  # as a full disk does: no write may go further
+    try:
+        with pytest.raises(Unavailable):
+            database.commit(lambda tx: add(tx, "lost" * 10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    database.commit(lambda tx: add(tx, "after"))
+    assert kinds(database) == ["before", "after"]
+    database.close()
 
 
 def test_another_kind_of_database_is_refused_in_words() -> None:
