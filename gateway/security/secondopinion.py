@@ -19,7 +19,7 @@ from .shape import SIGNATURE
 
 
 class _Chosen(XMLVerifier):
-    """signxml as it is, but for three things: it takes the signature that is meant, and writes Vietnamese names and inclusive C14N rightly."""
+    """signxml, but it takes the signature that is meant, and writes Vietnamese names and inclusive C14N rightly."""
 
     def __init__(self, index: int, id_names: tuple[str, ...]) -> None:
         super().__init__()
