@@ -117,10 +117,11 @@ def _fields(header: etree._Element, name: str) -> dict[str, str]:
     if not parts:
         return {}
     part, path = parts[0], f"/Envelope/Header/{name}"
-    fields = {str(field.tag): (field.text or "").strip() for field in part}
-    if len(parts) > 1 or len(fields) != len(part):
+    children = list(part)
+    fields = {str(child.tag): (child.text or "").strip() for child in children}
+    if len(parts) > 1 or len(fields) != len(children):
         raise _unreadable("twice", parts[-1], path, name=name)
-    if any(map(len, part)):
+    if any(map(len, children)):
         raise _unreadable("not-text", part, path, name=name)
     if max(map(len, fields.values()), default=0) > MAX_FIELD:
         raise NotReadable(Code.LIMIT, Problem(text="xml.field-too-long", path=path, line=line_of(part), values={"limit": str(MAX_FIELD)}))

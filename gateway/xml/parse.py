@@ -33,7 +33,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _QUOTED = 120  # characters of the document that a problem repeats
 _DECLARED_WITHIN = 256  # bytes in which an encoding is looked for; what stands later changes nothing, the parser reads UTF-8
 _SHORTEST_TAG = 3  # bytes
-_LONG_TAG = 1000  # bytes; beyond it the tree is asked
+_LONG_TAG = 8000  # bytes from a tag to an equals sign; a certificate's base64 has less, and beyond it the tree is asked
 _TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")", regexp=False)
 _TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(//@*[{MAX_ATTRIBUTES + 1}])", regexp=False)
 _FIRST_INSTRUCTION = etree.XPath("/*/descendant::processing-instruction()[1]", regexp=False)  # all of them would be compared in pairs
@@ -123,7 +123,7 @@ def _has_plain_attributes(text: bytes, begins: int) -> bool:
         if at < 0:
             return True
         tag = text.rfind(b"<", begins, at)
-        if text.find(b"xmlns", tag, at) >= 0 and (at - tag > _LONG_TAG or not _is_plain(text, tag, at)):
+        if at - tag > _LONG_TAG or (text.find(b"xmlns", tag, at) >= 0 and not _is_plain(text, tag, at)):
             return False
     return False
 
