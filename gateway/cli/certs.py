@@ -1,66 +1,81 @@
-"""nsw certs: the development PKI, and how long certificates still last."""
+"""nsw certs: the development PKI, and how long keys and certificates still last."""
 
 import os
-from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from gateway.bootstrap import discover, load_rules, load_schemas, now
-from gateway.errors import GatewayError
-from gateway.security.certificates import Certificate
+from gateway.bootstrap import now
 from gateway.security.devpki import generate
-from gateway.security.trust import Trust
 
-from .output import REFUSED, emit, people, refuse, settings, tell
+from .holdings import Holding, holdings
+from .installation import installation
+from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, say, settings, tell
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: a development PKI, and checks.")
-SOON = timedelta(days=60)
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+_SIGNS = {"good": ("✓", "green"), "soon": ("!", "yellow"), "bad": ("✗", "red")}
 
 
 @app.command()
 def dev(*, as_json: AsJson = False) -> None:
     """Make what is missing of a development PKI under NSW_HOME/pki; never for production."""
-    chosen = settings()
     os.umask(0o077)
+    installed = installation(as_json=as_json)
+    folder, codes = installed.settings.pki, [party.code for party in installed.rules.parties]
     try:
-        rules = load_rules(chosen, load_schemas(chosen), discover())
-    except GatewayError as error:
-        refuse(error, as_json=as_json)
-    codes = [party.code for party in rules.current.parties]
-    generate(chosen.pki, now=now(), parties=codes)
+        generate(folder, now=now(), parties=codes)
+    except OSError as error:
+        misuse("file-not-written", path=folder, reason=os.strerror(error.errno or 0))
     if as_json:
-        emit({"folder": str(chosen.pki), "parties": codes})
+        emit({"folder": str(folder), "parties": codes})
     else:
-        people().print(f"[green]✓[/] {chosen.pki}: gateway, {', '.join(codes)}, declarant")
+        told = say("certs-made", folder=str(folder), parties=", ".join(codes))
+        paragraph(people(), Text(f"✓ {told}", style="green"), indent=0, hanging=2)
 
 
 @app.command()
 def check(*, as_json: AsJson = False) -> None:
-    """Say of every registered certificate whether it is valid and for how long; ends with 1 where one is not."""
-    trust = Trust(settings().pki)
-    found = [_view(str(code), certificate) for code, held in trust.registry.parties.items() for certificate in held]
-    problems = trust.registry.problems
-    good = bool(found) and not problems and all(row["valid"] for row in found)
+    """Say of the gateway's key and of every certificate whether it holds and for how long. Ends with 1 where one does not."""
+    found = holdings(settings().pki, at=now())
     if as_json:
-        emit({"ok": good, "certificates": found})
+        emit({
+            "ok": found.good,
+            "certificates": [_view(held) for held in found.certificates],
+            "errors": [problem_view(problem, problem.text) for problem in found.problems],
+        })  # fmt: skip
     else:
-        for row in found:
-            sign = "[red]✗[/]" if not row["valid"] else "[yellow]![/]" if row["days"] < SOON.days else "[green]✓[/]"
-            people().print(f"{sign} {row['party']:<8} {row['subject']}  {row['not_after'][:10]} ({row['days']} d)")
-        tell(people(), problems)
-    raise typer.Exit(0 if good else REFUSED)
+        _print(people(), found.certificates)
+        tell(people(), found.problems)
+    raise typer.Exit(GOOD if found.good else REFUSED)
 
 
-def _view(party: str, certificate: Certificate) -> dict[str, Any]:
-    present = now()
+def _view(held: Holding) -> dict[str, Any]:
     return {
-        "party": party,
-        "subject": certificate.subject,
-        "not_after": certificate.not_after.isoformat(),
-        "days": (certificate.not_after - present).days,
-        "valid": certificate.valid_at(present),
-        "sha256": certificate.sha256,
+        "use": held.use,
+        "party": held.party,
+        "subject": held.certificate.subject,
+        "not_after": held.certificate.not_after.isoformat(),
+        "days": held.days,
+        "valid": held.valid,
+        "sha256": held.certificate.sha256,
     }
+
+
+def _print(console: Console, certificates: tuple[Holding, ...]) -> None:
+    if not certificates:
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for held in certificates:
+        sign, style = _SIGNS[held.state]
+        left = say("certs-days" if held.valid else "certs-out", days=str(held.days))
+        cells = (
+            (sign, style),
+            (held.party or held.use, ""),
+            (held.certificate.subject, "dim"),
+            (f"{held.certificate.not_after:%Y-%m-%d}", ""),
+        )
+        table.add_row(*(Text(text, style=look) for text, look in (*cells, (left, style))))
+    console.print(table)

@@ -6,18 +6,24 @@ Exit codes: 0 good, 1 refused or not valid, 2 wrong usage, 3 not available.
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
 
 from gateway.config import Settings
 from gateway.errors import GatewayError, Problem, Unavailable, explain, remedy
 
 GOOD, REFUSED, USAGE, NOT_AVAILABLE = 0, 1, 2, 3
-DEFAULT_LANGUAGE = "vi"  # of the command line where neither the command nor NSW_LANGUAGE says; the texts know what there is
+LANGUAGES = ("vi", "en")
+DEFAULT_LANGUAGE = LANGUAGES[0]  # where neither --lang nor NSW_LANGUAGE says
+GOOD_SIGN, WARNING_SIGN, BAD_SIGN = "[green]✓[/]", "[yellow]![/]", "[red]✗[/]"
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
 def people() -> Console:
@@ -43,23 +49,46 @@ def settings() -> Settings:
 
 
 def language() -> str:
-    """Give the language to speak."""
-    return settings().language or DEFAULT_LANGUAGE
+    """Give the language to speak; ends with 2 where NSW_LANGUAGE names one that there are no texts in."""
+    chosen = settings().language or DEFAULT_LANGUAGE
+    if chosen not in LANGUAGES:
+        problem = Problem(text="cli.language", values={"found": chosen, "known": ", ".join(LANGUAGES)})
+        _tell(aside(), [problem], DEFAULT_LANGUAGE)
+        raise typer.Exit(USAGE)
+    return chosen
+
+
+def say(name: str, /, **values: str) -> str:
+    """Give a text of the command line in the language to speak."""
+    return explain(Problem(text=f"cli.{name}", values=values), language())
 
 
 def emit(document: Mapping[str, Any]) -> None:
-    """Write one JSON document on standard output."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
+    """Write one JSON document on standard output, in UTF-8 whatever the terminal speaks."""
+    write((json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n").encode("utf-8", "backslashreplace"))
+
+
+def write(data: bytes) -> None:
+    """Write bytes on standard output."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def tell(console: Console, problems: Iterable[Problem]) -> None:
     """Say what is wrong, where, and what to do, a block a problem."""
-    spoken = language()
-    for problem in problems:
-        place = " ".join(part for part in (problem.path, f"({problem.line})" if problem.line else "") if part)
-        console.print(f"[red]✗[/] {escape(explain(problem, spoken))}" + (f"\n  [dim]{escape(place)}[/]" if place else ""))
-        if advice := remedy(problem, spoken):
-            console.print(f"  [cyan]→[/] {escape(advice)}")
+    _tell(console, problems, language())
+
+
+def paragraph(console: Console, text: Text, *, indent: int, hanging: int = 0) -> None:
+    """Print text under an indent; a terminal gets it wrapped, a file or pipe in one line."""
+    if not console.is_terminal:
+        console.print(Text(" " * indent) + text)
+        return
+    first, *others = text.wrap(console, max(console.width - indent - hanging, 20))
+    console.print(Padding(first, (0, 0, 0, indent)), soft_wrap=False)
+    for line in others:
+        console.print(Padding(line, (0, 0, 0, indent + hanging)), soft_wrap=False)
 
 
 def problem_view(problem: Problem, code: str) -> dict[str, Any]:
@@ -74,10 +103,35 @@ def problem_view(problem: Problem, code: str) -> dict[str, Any]:
     }
 
 
-def refuse(error: GatewayError, *, as_json: bool) -> NoReturn:
-    """End a command with what is wrong: 3 where something is not available, otherwise 1."""
+def refuse(error: GatewayError, *, as_json: bool, ours: bool = False) -> NoReturn:
+    """End a command with what is wrong: 3 where something of `ours` is not in order or not available, otherwise 1."""
     if as_json:
-        emit({"ok": False, "errors": [problem_view(p, error.code) for p in error.problems]})
+        emit({"ok": False, "code": error.code, "errors": [problem_view(p, p.text) for p in error.problems]})
     else:
         tell(aside(), error.problems)
-    raise typer.Exit(NOT_AVAILABLE if isinstance(error, Unavailable) else REFUSED)
+    raise typer.Exit(NOT_AVAILABLE if ours or isinstance(error, Unavailable) else REFUSED)
+
+
+def misuse(name: str, /, *, path: object = None, **values: str) -> NoReturn:
+    """End a command that was called wrongly; says what was wrong and what to write instead."""
+    reject(Problem(text=f"cli.{name}", path=None if path is None else str(path), values=values))
+
+
+def reject(*problems: Problem) -> NoReturn:
+    """End a command whose options or files cannot be used, with 2."""
+    tell(aside(), problems)
+    raise typer.Exit(USAGE)
+
+
+def _tell(console: Console, problems: Iterable[Problem], spoken: str) -> None:
+    for problem in problems:
+        paragraph(console, Text("✗ ", style="red") + Text(explain(problem, spoken), style="default"), indent=0, hanging=2)
+        if place := place_of(problem):
+            console.print(f"  [dim]{escape(place)}[/]")
+        if advice := remedy(problem, spoken):
+            paragraph(console, Text("→ ", style="cyan") + Text(advice, style="default"), indent=2, hanging=2)
+
+
+def place_of(problem: Problem) -> str:
+    """Write where a problem is, as editors understand it: path:line."""
+    return ":".join(str(part) for part in (problem.path, problem.line) if part)

@@ -1,0 +1,237 @@
+"""What can be wrong with an installation: each examination looks at one thing and tells what it saw."""
+
+import os
+import platform
+import re
+import shutil
+import socket
+import sqlite3
+import ssl
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import pycurl
+from lxml import etree
+
+from gateway.bootstrap import discover, load_rules, load_schemas, open_store
+from gateway.config import Settings
+from gateway.errors import GatewayError, Problem
+from gateway.routing.ruleset import RuleSet
+from gateway.xml.schemas import Schemas
+
+from .holdings import Holding, holdings
+from .listeners import listener
+
+OLDEST_PYTHON = (3, 11)
+OLDEST_SQLITE = (3, 35)  # the first that gives back what an UPDATE changed
+NEEDED_DISK, LITTLE_DISK = 256 * 2**20, 2 * 2**30  # bytes: a day of a small gateway; a week of a busy one
+AHEAD = timedelta(minutes=5)  # what the clocks of one network may differ by
+EARLIEST = datetime.fromisoformat("2026-01-01T00:00:00+00:00")  # before this release: a clock that shows less was never set
+REACH_SECONDS = 1.0
+
+_OWN = re.compile(r"\bnsw\b|\bgateway\.cli\b")
+
+State = Literal["good", "warning", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one examination saw: `name` is documented and never renamed, `told` says it in words."""
+
+    name: str
+    state: State
+    told: Problem
+
+
+def examine(settings: Settings, *, at: datetime) -> Iterator[Finding]:
+    """Examine one thing after another; what cannot be examined is a finding too, so nothing is raised."""
+    yield _python()
+    yield _libraries()
+    yield _home(settings)
+    yield _disk(settings)
+    yield _clock(at)
+    yield from _database(settings, at)
+    yield from _certificates(settings, at)
+    yield from _data(settings)
+    yield _port(settings)
+
+
+# --- programs ----------------------------------------------------------------------------------------------------------
+
+
+def _python() -> Finding:
+    values = {"version": platform.python_version(), "path": sys.executable}
+    good = sys.version_info >= OLDEST_PYTHON
+    return _good("python", "version", **values) if good else _failed("python", "python-old", **values)
+
+
+def _libraries() -> Finding:
+    """Name the C libraries that do the work, and the versions in use."""
+    versions = {
+        "libxml2": ".".join(map(str, etree.LIBXML_VERSION)),
+        "libcurl": pycurl.version_info()[1],
+        "TLS": pycurl.version_info()[5],
+        "OpenSSL": ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0],
+        "SQLite": sqlite3.sqlite_version,
+    }
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    good = sqlite3.sqlite_version_info >= OLDEST_SQLITE
+    return _good("libraries", "list", listed=listed) if good else _failed("libraries", "sqlite-old", listed=listed)
+
+
+# --- the machine -------------------------------------------------------------------------------------------------------
+
+
+def _home(settings: Settings) -> Finding:
+    home = settings.home.absolute()
+    if not home.exists() and os.access(_existing(home), os.W_OK | os.X_OK):
+        return _good("home", "home-new", folder=str(home))
+    if not home.is_dir() or not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        return _failed("home", "home-closed", path=str(home))
+    exposed = [folder for folder in (settings.home / "keys", settings.pki) if _is_open(home) and _is_open(folder)]
+    if exposed:
+        return _warning("home", "home-open", path=str(exposed[0]))
+    return _good("home", "home-good", folder=str(home))
+
+
+def _is_open(folder: Path) -> bool:
+    """Say whether accounts other than the owner and his group may enter a folder."""
+    return folder.is_dir() and bool(folder.stat().st_mode & stat.S_IXOTH)
+
+
+def _disk(settings: Settings) -> Finding:
+    free = shutil.disk_usage(_existing(settings.home.absolute())).free
+    values = {"free": _size(free)}
+    if free < NEEDED_DISK:
+        return _failed("disk", "disk-full", **values)
+    return _warning("disk", "disk-low", **values) if free < LITTLE_DISK else _good("disk", "disk-good", **values)
+
+
+def _clock(at: datetime) -> Finding:
+    values = {"at": at.astimezone().isoformat(sep=" ", timespec="seconds")}
+    return _good("clock", "clock-good", **values) if at >= EARLIEST else _failed("clock", "clock-early", **values)
+
+
+def _port(settings: Settings) -> Finding:
+    """Say whether the port is free, or who has it; a gateway of this very installation is good news."""
+    address = f"{settings.host}:{settings.port}"
+    if settings.port == 0:
+        return _good("port", "port-any")
+    if not _taken(settings):
+        return _good("port", "port-free", address=address)
+    program = listener(settings.port)
+    values = {"address": address, "program": f"{program.command} (pid {program.pid})" if program else "?"}
+    ours = program is not None and _OWN.search(program.command)
+    return _good("port", "port-ours", **values) if ours else _warning("port", "port-taken", **values)
+
+
+def _taken(settings: Settings) -> bool:
+    try:
+        with socket.create_connection((settings.host, settings.port), timeout=REACH_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+# --- what is kept ------------------------------------------------------------------------------------------------------
+
+
+def _database(settings: Settings, at: datetime) -> Iterator[Finding]:
+    try:
+        with open_store(settings) as store:
+            newest = store.queries.messages(limit=1).items
+            counts = store.queries.counts()
+    except GatewayError as error:
+        problem = error.problems[0]
+        yield Finding(name="database", state="warning" if problem.text == "store.absent" else "failed", told=problem)
+        return
+    dead = sum(number for (_, state), number in counts.deliveries.items() if state == "dead")
+    values = {"messages": str(sum(counts.messages.values())), "dead": str(dead)}
+    if newest and newest[0].received_at > at + AHEAD:
+        yield _failed("database", "clock-behind", at=newest[0].received_at.isoformat(sep=" ", timespec="seconds"))
+    elif dead:
+        yield _warning("database", "database-dead", **values)
+    else:
+        yield _good("database", "database-good", **values)
+
+
+def _certificates(settings: Settings, at: datetime) -> Iterator[Finding]:
+    found = holdings(settings.pki, at=at)
+    for problem in found.problems:
+        yield Finding(name="certificates", state="failed", told=problem)
+    for held in found.certificates:
+        if held.state != "good":
+            yield _ending(held)
+    if found.good and all(held.state == "good" for held in found.certificates):
+        days = min((held.days for held in found.certificates), default=0)
+        yield _good("certificates", "certificates-good", count=str(len(found.certificates)), days=str(days))
+
+
+def _ending(held: Holding) -> Finding:
+    values = {"subject": held.certificate.subject, "days": str(held.days), "until": f"{held.certificate.not_after:%Y-%m-%d}"}
+    if held.valid:
+        return _warning("certificates", "certificate-soon", **values)
+    return _failed("certificates", "certificate-out", **values)
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    """Examine schemas and rules, and what the rules need from elsewhere."""
+    try:
+        schemas = load_schemas(settings)
+    except GatewayError as error:
+        yield from (Finding(name="schemas", state="failed", told=problem) for problem in error.problems)
+        return
+    yield _good("schemas", "schemas-good", count=str(len(schemas.names())), version=schemas.version)
+    yield from _rules(settings, schemas)
+
+
+def _rules(settings: Settings, schemas: Schemas) -> Iterator[Finding]:
+    try:
+        rules = load_rules(settings, schemas, discover()).current
+    except GatewayError as error:
+        yield from (Finding(name="rules", state="failed", told=problem) for problem in error.problems)
+        return
+    yield _good("rules", "rules-good", version=rules.version, count=str(len(rules.procedures)))
+    yield _parties(settings, rules)
+
+
+def _parties(settings: Settings, rules: RuleSet) -> Finding:
+    """Say which parties cannot be reached."""
+    silent = [party.code for party in rules.parties if party.adapter and not party.endpoint]
+    if silent:
+        path = settings.rule_folder / "endpoints.toml"
+        return _warning("parties", "parties-silent", path=str(path), parties=", ".join(silent))
+    return _good("parties", "parties-good", count=str(len(rules.parties)))
+
+
+# --- findings ----------------------------------------------------------------------------------------------------------
+
+
+def _good(name: str, text: str, *, path: str = "", **values: str) -> Finding:
+    return Finding(name=name, state="good", told=Problem(text=f"cli.doctor-{text}", path=path or None, values=values))
+
+
+def _warning(name: str, text: str, *, path: str = "", **values: str) -> Finding:
+    return replace(_good(name, text, path=path, **values), state="warning")
+
+
+def _failed(name: str, text: str, *, path: str = "", **values: str) -> Finding:
+    return replace(_good(name, text, path=path, **values), state="failed")
+
+
+def _existing(path: Path) -> Path:
+    """Give the nearest folder above that is there."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:  # noqa: PLR2004  # what the units mean
+            return f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"

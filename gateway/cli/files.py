@@ -1,0 +1,72 @@
+"""The files that commands are given and write; "-" stands for the standard streams."""
+
+import os
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+from gateway.xml.parse import MAX_BYTES
+
+from .output import misuse
+
+STANDARD = Path("-")
+MAX_PEM = 1_000_000  # bytes; a bundle of every licensed authority has 60 KB
+
+
+def read_document(path: Path) -> bytes:
+    """Read a document, one byte more than any parser takes at most; ends with 2 where it cannot be read."""
+    return _read(path, MAX_BYTES + 1)
+
+
+def read_small(path: Path) -> bytes:
+    """Read a file of keys, certificates or revocations; ends with 2 where it cannot be read or is too large to be one."""
+    data = _read(path, MAX_PEM + 1)
+    if len(data) > MAX_PEM:
+        misuse("file-too-large", path=path, limit=f"{MAX_PEM:,}")
+    return data
+
+
+def write_document(path: Path, data: bytes) -> None:
+    """Write beside the target and take its place at once; ends with 2 where that cannot be done."""
+    staged = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError
+        staged.write_bytes(data)
+        staged.replace(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        misuse("file-not-written", path=path, reason=_reason(error))
+
+
+def check_folder(path: Path) -> Path:
+    """Give a folder back; ends with 2 where there is none."""
+    try:
+        next(path.iterdir(), None)  # not only there: readable
+    except FileNotFoundError:
+        misuse("folder-missing", path=path)
+    except NotADirectoryError:
+        misuse("folder-is-file", path=path)
+    except (OSError, ValueError) as error:
+        misuse("file-not-read", path=path, reason=_reason(error))
+    return path
+
+
+def _read(path: Path, most: int) -> bytes:
+    if path == STANDARD:
+        return sys.stdin.buffer.read(most)
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except FileNotFoundError:
+        misuse("file-missing", path=path)
+    except IsADirectoryError:
+        misuse("file-is-folder", path=path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        misuse("file-not-read", path=path, reason=_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """Say what the system has against it, without the path, which stands beside it."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else type(error).__name__

@@ -1,0 +1,188 @@
+"""nsw messages: find messages, tell what became of one, give its dead deliveries a new life. Works beside a running server."""
+
+import getpass
+from contextlib import suppress
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway.bootstrap import Store, now, open_store
+from gateway.errors import Code, Conflict, GatewayError, NotValid, Problem
+from gateway.lifecycle import State
+from gateway.model import DeliveryId
+from gateway.store.queries import MAX_PAGE, DeliveryRow, MessageRow, Page
+from gateway.web.api.views import delivery_view, message_detail, message_view
+
+from .output import AsJson, emit, misuse, paragraph, people, refuse, say, settings
+from .story import print_message
+
+app = typer.Typer(no_args_is_help=True, help="Messages: search, show one with all that happened to it, replay its dead deliveries.")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+class MessageState(StrEnum):
+    """What became of an arrival."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The gateway's id of a message, as 'nsw messages list' shows it.")]
+Party = Annotated[str | None, typer.Option(metavar="CODE", help="Sent by this party, or delivered to it.")]
+Procedure = Annotated[str | None, typer.Option(metavar="CODE", help="Of this procedure, such as 'BNN&PTNT0300002'.")]
+Reference = Annotated[str | None, typer.Option(metavar="NUMBER", help="About this dossier.")]
+Key = Annotated[str | None, typer.Option(metavar="VALUE", help="With this business key: certificate, tax code, bill of lading …")]
+SenderId = Annotated[str | None, typer.Option("--message-id", metavar="ID", help="Under this id of the sender.")]
+Wanted = Annotated[MessageState | None, typer.Option("--state", help="Accepted or refused only.")]
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="Received since 2026-10-12, 2026-10-12T09:30, or 90m, 6h, 7d ago.")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Received before this time.")]
+Cursor = Annotated[str | None, typer.Option(metavar="CURSOR", help="The page after this one: next_cursor of the page before.")]
+Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="Rows of a page.")]
+
+
+@app.command(name="list")
+def list_command(  # noqa: PLR0913  # one parameter a filter
+    *,
+    party: Party = None,
+    procedure: Procedure = None,
+    reference: Reference = None,
+    key: Key = None,
+    message_id: SenderId = None,
+    state: Wanted = None,
+    since: Since = None,
+    until: Until = None,
+    cursor: Cursor = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Search messages, accepted and refused, newest first."""
+    bounds = {"since": _moment(since), "until": _moment(until)}
+    try:
+        with open_store(settings()) as store:
+            page = store.queries.messages(
+                party=party, procedure=procedure, reference=reference, key=key, message_id=message_id, state=state,
+                cursor=cursor, limit=limit, **bounds,
+            )  # fmt: skip
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    if as_json:
+        emit({"items": [message_view(row).model_dump(mode="json") for row in page.items], "next_cursor": page.next_cursor})
+    else:
+        _print_page(people(), page)
+
+
+@app.command()
+def show(message: Id, *, as_json: AsJson = False) -> None:
+    """Tell what a message is, what happened to it, and where its deliveries stand."""
+    try:
+        with open_store(settings()) as store:
+            row = _found(store, message)
+            timeline, deliveries = store.queries.timeline(message), _deliveries(store, message)
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    if as_json:
+        emit(message_detail(row, timeline, tuple(deliveries)).model_dump(mode="json"))
+    else:
+        print_message(people(), row, timeline, deliveries)
+
+
+@app.command()
+def replay(message: Id, *, as_json: AsJson = False) -> None:
+    """Give every dead delivery of a message a new life; says how many there were."""
+    try:
+        with open_store(settings()) as store:
+            _found(store, message)
+            replayed = _replay(store, message)
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    if as_json:
+        views = [delivery_view(row).model_dump(mode="json") for row in replayed]
+        emit({"message": message, "replayed": len(replayed), "deliveries": views})
+        return
+    style, sign = ("green", "✓") if replayed else ("yellow", "!")
+    paragraph(people(), Text(f"{sign} {say('messages-replayed', count=str(len(replayed)))}", style=style), indent=0, hanging=2)
+    for row in replayed:
+        people().print(f"  {row.id} → {row.party}: {say('state-' + row.state)}", markup=False)
+
+
+def _found(store: Store, message: str) -> MessageRow:
+    """Find a message; raises NotValid where there is none, and says so of a delivery's id."""
+    row = store.queries.message(message)
+    if row is not None:
+        return row
+    delivery = store.queries.delivery(message)
+    if delivery is not None:
+        raise NotValid(Code.NOT_FOUND, Problem(text="cli.messages-delivery", values={"id": message, "message": delivery.message}))
+    raise NotValid(Code.NOT_FOUND, Problem(text="cli.messages-unknown", values={"id": message}))
+
+
+def _deliveries(store: Store, message: str, state: State | None = None) -> list[DeliveryRow]:
+    """Give all deliveries of a message, the first one first."""
+    rows: list[DeliveryRow] = []
+    cursor = None
+    while True:
+        page = store.queries.deliveries(message=message, state=state, cursor=cursor, limit=MAX_PAGE)
+        rows += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return rows[::-1]
+
+
+def _replay(store: Store, message: str) -> list[DeliveryRow]:
+    """Replay what is dead; what somebody else replays at the same moment is theirs."""
+    replayed = []
+    for row in _deliveries(store, message, State.DEAD):
+        with suppress(Conflict):
+            store.outbox.replay(DeliveryId(row.id), by=f"cli:{_user()}")
+            replayed.append(row.id)
+    return [row for row in _deliveries(store, message) if row.id in replayed]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in containers
+        return "-"
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Read a time, or how long ago; one without a zone is the terminal's."""
+    if text is None:
+        return None
+    if text[:-1].isdecimal() and text[-1:] in _UNITS and len(text) <= len("99999d"):
+        return now() - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        misuse("messages-time", found=text)
+
+
+def _print_page(console: Console, page: Page[MessageRow]) -> None:
+    if not page.items:
+        console.print(say("messages-none"))
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("at", "state", "message", "reference", "from", "id"):
+        table.add_column(say(f"column-{column}"), no_wrap=True)
+    for row in page.items:
+        table.add_row(*_cells(row))
+    console.print(table)
+    if page.next_cursor:
+        console.print(Text(say("messages-more", cursor=page.next_cursor), style="dim"))
+
+
+def _cells(row: MessageRow) -> tuple[Any, ...]:
+    accepted = row.state == MessageState.ACCEPTED
+    state = Text("✓ " + say("state-accepted"), style="green") if accepted else Text(f"✗ {row.code or ''}", style="red")
+    if accepted and row.warnings:
+        state.append(" !", style="yellow")
+    kind = f"{row.procedure or '-'} {row.type or '-'}/{row.function or '-'}"
+    return (
+        Text(row.received_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")), state, Text(kind), Text(row.reference or "-"),
+        Text(f"{row.sender or '-'} → {row.receiver or '-'}"), Text(row.id, style="dim"),
+    )  # fmt: skip

@@ -1,0 +1,91 @@
+"""nsw sign: put a signature into an envelope, or into any XML document."""
+
+import base64
+import copy
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from gateway.errors import Code, GatewayError, NotValid, Problem, Unavailable
+from gateway.security.keys import SigningKey, load_key
+from gateway.security.policy import PERSON, SYSTEM
+from gateway.security.signer import sign_enveloped, sign_person, sign_system
+from gateway.xml.canonical import canonical, needed_prefixes
+from gateway.xml.parse import parse
+from gateway.xml.places import name_of
+
+from .files import STANDARD, read_document, read_small, write_document
+from .output import AsJson, aside, emit, misuse, paragraph, refuse, reject, say, write
+
+
+class Role(StrEnum):
+    """As whom an envelope is signed: the declarant in Body/Signature, or the sending system in SystemSignature."""
+
+    PERSON = "person"
+    SYSTEM = "system"
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="An envelope, or any XML document with --enveloped; - for standard input.")]
+KeyFile = Annotated[Path, typer.Option("--key", metavar="PEM", help="The private key, not encrypted.")]
+CertFile = Annotated[Path, typer.Option("--cert", metavar="PEM", help="Its certificate, and the issuers' after it.")]
+As = Annotated[Role | None, typer.Option("--as", help="Sign an envelope as the declarant or as the sending system (the default).")]
+Enveloped = Annotated[bool, typer.Option("--enveloped", help="Sign any XML document as a whole.")]
+Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write the signed document here.")]
+
+
+def sign(
+    file: File,
+    *,
+    key: KeyFile,
+    cert: CertFile,
+    role: As = None,
+    enveloped: Enveloped = False,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a document; without --output and --json the signed document goes to standard output."""
+    if enveloped and role is not None:
+        misuse("sign-two-ways")
+    data, signer = read_document(file), _key(key, cert)
+    try:
+        signed, place = _enveloped(data, signer) if enveloped else _envelope(data, signer, role or Role.SYSTEM)
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    if output and output != STANDARD:
+        write_document(output, signed)
+    elif not as_json:
+        write(signed)
+    subject = signer.certificates[0].subject
+    if as_json:
+        emit({"signed": base64.b64encode(signed).decode("ascii"), "signer": subject, "place": place})
+    else:
+        told = say("sign-signed", signer=subject, place=place, output=f" → {output}" if output else "")
+        paragraph(aside(), Text(f"✓ {told}", style="green"), indent=0, hanging=2)
+
+
+def _key(key: Path, cert: Path) -> SigningKey:
+    """Load the key; ends with 2, because it was the caller who named these files."""
+    for path in (key, cert):
+        read_small(path)
+    try:
+        return load_key(key, cert)
+    except Unavailable as error:
+        reject(*error.problems)
+
+
+def _envelope(data: bytes, key: SigningKey, role: Role) -> tuple[bytes, str]:
+    root = parse(data)
+    if root.tag != "Envelope":
+        raise NotValid(Code.PROCEDURE_UNREADABLE, Problem(text="cli.sign-not-envelope", path=f"/{name_of(root)}"))
+    if role is Role.PERSON:
+        return sign_person(data, key), PERSON.path
+    alone = copy.deepcopy(root)  # without processing instructions beside it, which would be part of its canonical form
+    return sign_system(canonical(alone, prefixes=needed_prefixes(alone)), key), SYSTEM.path
+
+
+def _enveloped(data: bytes, key: SigningKey) -> tuple[bytes, str]:
+    signed = sign_enveloped(data, key)
+    return signed, f"/{name_of(parse(signed))}/Signature"

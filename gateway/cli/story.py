@@ -1,0 +1,120 @@
+"""Tells in words what became of a message: what it was, every event in order, and where each delivery stands."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from gateway.errors import Problem, explain, remedy
+from gateway.lifecycle import State
+from gateway.store.queries import DeliveryRow, MessageRow, Moment
+
+from .output import language, paragraph, say
+
+_STYLES = {State.DELIVERED: ("✓", "green"), State.DEAD: ("✗", "red"), State.REJECTED: ("✗", "red"), State.CANCELLED: ("·", "dim")}
+_WAITING = ("…", "yellow")
+_KNOWN = frozenset({
+    "message.accepted", "message.refused", "delivery.settled", "delivery.rescued", "staff.replayed", "staff.cancelled",
+})  # fmt: skip
+
+
+def print_message(console: Console, row: MessageRow, timeline: Iterable[Moment], deliveries: Sequence[DeliveryRow]) -> None:
+    """Print a message's whole story."""
+    _print_head(console, row)
+    parties = {delivery.id: delivery.party for delivery in deliveries}
+    _print_title(console, "story-timeline")
+    for moment in timeline:
+        _print_moment(console, moment, parties)
+    if deliveries:
+        _print_title(console, "story-deliveries")
+    for delivery in deliveries:
+        _print_delivery(console, delivery)
+
+
+def _print_head(console: Console, row: MessageRow) -> None:
+    """Say what the message is and why it was refused, where it was."""
+    accepted = row.state == "accepted"
+    sign, style = ("✓", "green") if accepted else ("✗", "red")
+    what = f"{row.procedure or '-'} {row.type or '-'}/{row.function or '-'}"
+    state = say(f"state-{row.state}")
+    console.print(Text.assemble((f"{sign} {state}", style), f"  {what}  ", (row.id, "dim")))
+    for label, value in _facts(row):
+        if value:
+            paragraph(console, Text.assemble((f"{say(f'story-{label}')}: ", "dim"), value), indent=2, hanging=2)
+    _print_stored(console, row.cause, ("✗ ", "red"))
+    _print_stored(console, row.warnings, ("! ", "yellow"))
+
+
+def _facts(row: MessageRow) -> Iterable[tuple[str, str]]:
+    yield "received", f"{_time(row.received_at)}  {row.door}, {row.channel}"
+    yield "parties", f"{row.sender or '-'} → {row.receiver or '-'}"
+    yield "dossier", "/".join(part for part in (row.reference, row.year) if part) + (f" ({row.previous})" if row.previous else "")
+    yield "sender-id", row.message_id or ""
+    yield "proof", row.proof or ""
+    yield "signers", "; ".join(str(signer.get("subject", "")) for signer in row.signers)
+    yield "schema", " · ".join(part for part in (row.schema, row.schema_pack) if part)
+    yield "rules", " · ".join(part for part in (row.rule_set, row.procedure_version) if part)
+    yield "digest", row.sha256
+
+
+def _print_stored(console: Console, stored: Iterable[Mapping[str, Any]], sign: tuple[str, str]) -> None:
+    """Explain stored problems; their values are not stored, because they may quote the document."""
+    spoken = language()
+    for item in stored:
+        problem = Problem(text=item["text"], path=item.get("path"), line=item.get("line"))
+        paragraph(console, Text.assemble(sign, explain(problem, spoken)), indent=2, hanging=2)
+        place = ", ".join(part for part in (problem.path, say("line", line=str(problem.line)) if problem.line else "") if part)
+        if place:
+            paragraph(console, Text(place, style="dim"), indent=4)
+        if advice := remedy(problem, spoken):
+            paragraph(console, Text.assemble(("→ ", "cyan"), advice), indent=4, hanging=2)
+
+
+def _print_title(console: Console, name: str) -> None:
+    console.print()
+    console.print(Text(say(name), style="bold"))
+
+
+def _print_moment(console: Console, moment: Moment, parties: Mapping[str, str]) -> None:
+    paragraph(console, Text.assemble((f"{_time(moment.at)}  ", "dim"), _told(moment, parties)), indent=2, hanging=27)
+
+
+def _told(moment: Moment, parties: Mapping[str, str]) -> str:
+    """Say an event in words; one that there are no words for is named."""
+    values = {name: str(value) for name, value in moment.values.items()}
+    party = values.get("party") or parties.get(moment.delivery or "", moment.delivery or "")
+    if moment.kind not in _KNOWN:
+        return " ".join([moment.kind, party, *(f"{name}={value}" for name, value in sorted(values.items()))])
+    state = say(f"state-{values['state']}") if values.get("state") in set(State) else values.get("state", "")
+    deliveries = str(len(values.get("deliveries", "").split()))
+    why = f" ({values['code']})" if values.get("code") else ""
+    values |= {"party": party, "state": state, "deliveries": deliveries, "why": why}
+    return say(f"event-{moment.kind.replace('.', '-')}", **values)
+
+
+def _print_delivery(console: Console, row: DeliveryRow) -> None:
+    state = State(row.state)
+    sign, style = _STYLES.get(state, _WAITING)
+    head = Text.assemble((f"{sign} {row.party}", style), f"  {say(f'state-{state}')}", (f"  {row.route}  {row.id}", "dim"))
+    paragraph(console, head, indent=2)
+    paragraph(console, Text(" · ".join(_details(row)), style="dim"), indent=4)
+    if state is State.DEAD:
+        paragraph(console, Text.assemble(("→ ", "cyan"), say("story-dead", message=row.message)), indent=4, hanging=2)
+
+
+def _details(row: DeliveryRow) -> Iterable[str]:
+    yield say("story-attempts", count=str(row.attempt))
+    if row.cause:
+        yield say("story-cause", cause=row.cause)
+    if row.due_at:
+        yield say("story-due", at=_time(row.due_at))
+    if row.reference:
+        yield say("story-reference", reference=row.reference)
+    yield say("story-updated", at=_time(row.updated_at))
+
+
+def _time(at: datetime) -> str:
+    """Write a moment in the terminal's own zone, named by its offset."""
+    return at.astimezone().isoformat(sep=" ", timespec="seconds")
