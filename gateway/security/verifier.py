@@ -69,6 +69,8 @@ def find(root: _Element) -> Found:
     for signature in signatures:
         if signature is not person and signature is not system:
             raise refusal(1, "place", signature)
+    if person is not None:
+        check_ids(root)
     return Found(root=root, content=content, person=person, system=system)
 
 
@@ -79,7 +81,8 @@ def verify_system(found: Found, *, at: datetime, registered: Callable[[Certifica
     texts = plain(document, SYSTEM) or walk(signature, SYSTEM)
     shape = judge(texts, signature, uri="")
     leaf = shape.certificates[0]
-    check_ids(found.root, texts.rest)
+    if found.person is None:
+        check_ids(found.root, texts.rest)
     check_validity(leaf, at, signature)
     # (18) the certificate is, byte for byte, one that is registered for the sending party
     if not registered(leaf):
@@ -99,7 +102,6 @@ def verify_person(found: Found, *, at: datetime, anchors: Anchors) -> Verified:
     check_validity(leaf, at, signature)
     anchors.path(leaf, tuple(issuers), at=at, place=signature)  # (18), (19)
     signed = canonical(content, prefixes=shape.prefixes)
-    check_ids(found.root)
     check_value_prefixes(content, signed, shape)
     check_signed_info(shape, signature)
     check_digest(signed, shape, signature)
