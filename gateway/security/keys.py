@@ -19,7 +19,7 @@ from .policy import ECDSA_SHA256, ECDSA_SHA384, GATEWAY, RSA_SHA256, Method
 HASHES: Mapping[str, hashes.HashAlgorithm] = MappingProxyType({
     "sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512(),
     # of old or foreign signatures under the permissive policy; nothing is signed with them
-    "sha1": hashes.SHA1(), "sha224": hashes.SHA224(),  # noqa: S303 - verification for diagnosis only
+    "sha1": hashes.SHA1(), "sha224": hashes.SHA224(),  # noqa: S303 - verification for diagnosis only  # nosec B303
     "sha3_224": hashes.SHA3_224(), "sha3_256": hashes.SHA3_256(), "sha3_384": hashes.SHA3_384(), "sha3_512": hashes.SHA3_512(),
 })  # fmt: skip
 _PADDING = padding.PKCS1v15()

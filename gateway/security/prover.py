@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 
 from lxml.etree import _Element
 
@@ -21,7 +22,7 @@ from gateway.xml.parse import parse
 from . import senders, verifier
 from .certificates import Certificate
 from .policy import SYSTEM
-from .trust import Trust
+from .trust import Registry, Trust
 from .verifier import Found, Verified
 
 _FROM = "/Envelope/Header/From"
@@ -34,6 +35,7 @@ class _Case:
     sender: Party
     channel: Channel
     directory: Directory
+    registry: Registry
     at: datetime
 
 
@@ -50,12 +52,15 @@ class Prover:
         """Prove an opened envelope; raises NotReadable, NotValid for a header that cannot be read, NotProven (docs/protocol/SIG.md)."""
         root = parse(opened.payload)
         header = read_header(root, zone=self._zone)
-        case = _Case(sender=_sender(header.sender, directory), channel=channel, directory=directory, at=self._clock())
+        sender = _sender(header.sender, directory)
+        case = _Case(sender=sender, channel=channel, directory=directory, registry=self._trust.registry, at=self._clock())
         _check_channel_party(case)
         found = verifier.find(root)
         _check_profile(case, found)
-        system = self._system(case, found)
-        person = self._person(case, found)
+        system = verifier.verify_system(found, at=case.at, registered=partial(_may_sign, case)) if found.system is not None else None
+        person = (
+            verifier.verify_person(found, at=case.at, anchors=case.registry.anchors_for("person")) if found.person is not None else None
+        )
         if found.system is not None:
             _take_out(found.system)
         return Proven(
@@ -72,29 +77,10 @@ class Prover:
         found = _find_if_readable(payload)
         if found is not None and found.system is not None:
             return verifier.verify_system(found, at=self._clock(), registered=lambda leaf: party.code in self._trust.owners(leaf))
-        # (24) who signs its replies signs each of them
+        # (26) who signs its replies signs each of them
         if demanded:
-            raise NotProven(Code.SIGNATURE, Problem(text="signature.reply-unsigned", values={"check": "24", "sender": party.code}))
+            raise NotProven(Code.SIGNATURE, Problem(text="signature.reply-unsigned", values={"check": "26", "sender": party.code}))
         return None
-
-    def _system(self, case: _Case, found: Found) -> Verified | None:
-        if found.system is None:
-            return None
-        return verifier.verify_system(found, at=case.at, registered=lambda leaf: self._may_sign(leaf, case))
-
-    def _may_sign(self, leaf: Certificate, case: _Case) -> bool:
-        """Say whether a certificate belongs to the sender or to a party that may send for it; raises NotProven where it is another's."""
-        owners = self._trust.owners(leaf)
-        # (23) the signing party is the sender, or may send for it
-        if owners and not any(senders.may_send(o, case.sender.code, case.directory) for o in owners):
-            values = {"check": "23", "signer": ", ".join(sorted(owners)), "sender": case.sender.code}
-            raise NotProven(Code.PARTY, Problem(text="signature.signer-not-sender", path=SYSTEM.path, values=values))
-        return bool(owners)
-
-    def _person(self, case: _Case, found: Found) -> Verified | None:
-        if found.person is None:
-            return None
-        return verifier.verify_person(found, at=case.at, anchors=self._trust.anchors("person"))
 
 
 def _find_if_readable(payload: bytes | None) -> Found | None:
@@ -120,6 +106,16 @@ def _check_channel_party(case: _Case) -> None:
     if owner is not None and not senders.may_send(owner, case.sender.code, case.directory):
         values = {"check": "21", "channel": owner, "sender": case.sender.code}
         raise NotProven(Code.PARTY, Problem(text="signature.channel-not-sender", path=_FROM, values=values))
+
+
+def _may_sign(case: _Case, leaf: Certificate) -> bool:
+    """Say whether a certificate belongs to the sender or to a party that may send for it; raises NotProven where it is another's."""
+    owners = case.registry.owners_of(leaf)
+    # (23) the signing party is the sender, or may send for it
+    if owners and not any(senders.may_send(o, case.sender.code, case.directory) for o in owners):
+        values = {"check": "23", "signer": ", ".join(sorted(owners)), "sender": case.sender.code}
+        raise NotProven(Code.PARTY, Problem(text="signature.signer-not-sender", path=SYSTEM.path, values=values))
+    return bool(owners)
 
 
 def _check_profile(case: _Case, found: Found) -> None:

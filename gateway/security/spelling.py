@@ -57,7 +57,7 @@ def plain(written: bytes, place: Place) -> Texts | None:
     `written` is the signature for a person's, the whole document for the system's, which must be the last thing in it: from where
     the slot begins to the document's end everything is then the pattern's, so that no other place could be meant.
     """
-    at = written.rfind(place.begins)
+    at = written.rfind(place.begins) if place.begins else 0
     start = _PREFIX.match(written, at + len(place.begins))
     if at < 0 or not start or written.find(b"&", at) >= 0:
         return None

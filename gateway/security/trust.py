@@ -28,6 +28,14 @@ class Registry:
     anchors: Mapping[str, Anchors]
     problems: tuple[Problem, ...]
 
+    def owners_of(self, certificate: Certificate) -> frozenset[PartyCode]:
+        """Give the parties for which exactly this certificate is registered."""
+        return self.owners.get(certificate, frozenset())
+
+    def anchors_for(self, purpose: str) -> Anchors:
+        """Give the anchors of a purpose, such as "person"."""
+        return self.anchors.get(purpose, Anchors(certificates=()))
+
 
 class Trust:
     """Reads `parties/<CODE>.pem`, `anchors/<purpose>/*.pem` and the gateway's own `gateway.{key,cert}.pem` under one folder."""
@@ -57,11 +65,11 @@ class Trust:
 
     def owners(self, certificate: Certificate) -> frozenset[PartyCode]:
         """Give the parties for which exactly this certificate is registered."""
-        return self.registry.owners.get(certificate, frozenset())
+        return self.registry.owners_of(certificate)
 
     def anchors(self, purpose: str) -> Anchors:
         """Give the anchors of a purpose, such as "person"."""
-        return self.registry.anchors.get(purpose, Anchors(certificates=()))
+        return self.registry.anchors_for(purpose)
 
     def own_key(self) -> SigningKey:
         """Load the gateway's own key; raises Unavailable."""

@@ -1,13 +1,14 @@
 """Who a message is from: signatures, channels, exceptions and what each of them proves."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
 from gateway.errors import Code, GatewayError
 from gateway.model import Channel, PartyCode
 from gateway.security import signer
+from gateway.security.prover import Prover
 from gateway.testing import builders
 from gateway.testing.signing import NOW, Bench, People, relay, unsigned
 
@@ -168,3 +169,41 @@ def test_empty_slot_counts_as_absent(bench: Bench, slot: bytes) -> None:
     payload = builders.message("13/07").replace(b"</Body>", slot + b"</Body><SystemSignature> </SystemSignature>")
 
     assert bench.prove(payload).signers == ()
+
+
+PORTAL = builders.party("NSW", signature="xmldsig")
+
+
+def prover(bench: Bench) -> Prover:
+    return Prover(bench.trust, lambda: NOW, UTC)
+
+
+def test_sig_26_reply_of_the_partner_is_proved(bench: Bench) -> None:
+    found = prover(bench).prove_reply(bench.signed(person=False), PORTAL, demanded=True)
+
+    assert found is not None
+    assert found.subject == bench.portal.certificates[0].subject
+
+
+@pytest.mark.parametrize("payload", [None, b"not xml", b"<Envelope/>"])
+def test_sig_26_unsigned_reply_is_refused_where_a_signature_is_demanded(bench: Bench, payload: bytes | None) -> None:
+    with pytest.raises(GatewayError) as refused:
+        prover(bench).prove_reply(payload, PORTAL, demanded=True)
+
+    assert check_of(refused.value) == "26"
+    assert prover(bench).prove_reply(payload, PORTAL, demanded=False) is None
+
+
+@pytest.mark.parametrize("demanded", [True, False])
+def test_reply_signed_by_another_is_refused_whatever_is_demanded(bench: Bench, *, demanded: bool) -> None:
+    with pytest.raises(GatewayError) as refused:
+        prover(bench).prove_reply(bench.signed(person=False, system=bench.relay), PORTAL, demanded=demanded)
+
+    assert check_of(refused.value) == "18"
+
+
+def test_changed_reply_is_refused_though_no_signature_is_demanded(bench: Bench) -> None:
+    with pytest.raises(GatewayError) as refused:
+        prover(bench).prove_reply(bench.signed(person=False).replace(b"<version>1.0", b"<version>2.0"), PORTAL, demanded=False)
+
+    assert check_of(refused.value) == "16"
