@@ -1,7 +1,6 @@
 """Signatures of any profile, as `nsw verify` meets them: what they refer to, and the bytes that stand behind each reference."""
 
 import base64
-import binascii
 import copy
 import re
 from collections.abc import Sequence
@@ -129,10 +128,14 @@ def allowed_transforms(reference: Reference, policy: Policy) -> bool:
 
 def decode(element: _Element, check: int, name: str) -> bytes:
     """Decode the base64 of an element as other stacks write it: padded, white space anywhere; raises NotProven."""
+    return _decoded(element.text or "", element, check, name)
+
+
+def _decoded(text: str, at: _Element, check: int, name: str) -> bytes:
     try:
-        return base64.b64decode("".join((element.text or "").split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise refusal(check, name, element, found="-", expected="-") from error
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError as error:
+        raise refusal(check, name, at, found="-", expected="-") from error
 
 
 def _reference(element: _Element) -> Reference:
@@ -169,7 +172,7 @@ def _transformed(present: _Element | bytes, transform: _Element, own: _Element) 
     if algorithm == XPATH and _NO_SIGNATURES.fullmatch(transform.findtext(f"{{{DS}}}XPath", "")):
         return _without(list(element.iter(SIGNATURE)), element)
     if algorithm == BASE64:
-        return base64.b64decode("".join(map(str, element.itertext())))
+        return _decoded("".join(map(str, element.itertext())), transform, 9, "transform-unknown")
     written = _canonicalized(element, transform)
     if written is None:
         raise refusal(9, "transform-unknown", transform, found=algorithm)

@@ -236,6 +236,13 @@ def test_sig_9_transform_that_chooses_is_refused(bench: Bench) -> None:
     assert 9 in failed(report)
 
 
+def test_sig_9_base64_transform_of_no_base64_is_refused(bench: Bench) -> None:
+    listed = f'<Transforms><Transform Algorithm="{DS}base64"/></Transforms><DigestMethod'
+    signed = enveloping(bench.rsa).replace(b"<DigestMethod", listed.encode()).replace(b">text<", b">%%%<")
+
+    assert 9 in failed(verify_file(signed, Question(at=NOW, policy=PERMISSIVE)))
+
+
 def test_key_without_a_certificate_needs_the_permissive_policy(bench: Bench) -> None:
     numbers = bench.rsa.certificates[0].x509.public_key().public_numbers()  # type: ignore[union-attr]
     modulus, exponent = (base64.b64encode(n.to_bytes(s)).decode() for n, s in ((numbers.n, 256), (numbers.e, 3)))  # type: ignore[union-attr]

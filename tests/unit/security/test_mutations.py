@@ -8,8 +8,10 @@ from lxml import etree
 from lxml.etree import _Element
 
 from gateway.errors import GatewayError
-from gateway.security import certificates, spelling
-from gateway.security.policy import PERSON, SYSTEM
+from gateway.security import certificates, signer, spelling
+from gateway.security.general import verify_file
+from gateway.security.policy import PERMISSIVE, PERSON, SYSTEM
+from gateway.security.question import Question
 from gateway.security.shape import SIGNATURE
 from gateway.testing.signing import NOW, Bench, People, unsigned
 from gateway.xml.canonical import canonical
@@ -175,3 +177,22 @@ def test_changed_certificate_is_refused_or_leads_nowhere(bench: Bench, seed: int
         except (ValueError, GatewayError):
             continue
         assert path[0].der == der
+
+
+def test_report_is_made_of_anything(bench: Bench, outside_policies: tuple[Question, ...]) -> None:
+    draw = random.Random(3)  # noqa: S311 - a repeatable draw
+    documents = [bench.signed(), signer.sign_enveloped(b"<a><b>1</b></a>", bench.rsa)]
+
+    for _ in range(ROUNDS // 3):
+        changed = draw.choice((by_byte, by_element))(draw, draw.choice(documents))
+        for question in outside_policies:
+            told = verify_file(changed, question).as_json()
+            assert told["valid"] is (told["code"] is None)
+
+
+@pytest.fixture
+def outside_policies(bench: Bench) -> tuple[Question, ...]:
+    return (
+        Question(at=NOW, registry=bench.trust, directory=People()),
+        Question(at=NOW, policy=PERMISSIVE, trusted=bench.rsa.certificates, key=b"key"),
+    )
