@@ -25,12 +25,14 @@ BUSY_SECONDS = 5  # how long a write waits for a command in another process, and
 # Disk full, database locked; and, by the bare name, a file that is damaged: nothing of a batch can be promised.
 AWAY = (sqlite3.OperationalError, sqlite3.DatabaseError)
 READERS = 4  # reading connections kept open
+DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError)  # a work's own mistakes, which say nothing about the database
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a commit is on disk when it returns
     "PRAGMA foreign_keys=OFF",  # ours are documentation; retention purges in its own order
     "PRAGMA cache_size=-16384",
     "PRAGMA wal_autocheckpoint=4000",
+    "PRAGMA temp_store=MEMORY",  # savepoints keep what they may have to undo in memory, not in a file
 )
 
 
@@ -182,25 +184,34 @@ def _commit_together(connection: sqlite3.Connection, batch: list[_Work]) -> None
             connection.execute("BEGIN IMMEDIATE")
             tx = SqliteTx(connection)
             for work in batch:
-                _run_in_savepoint(connection, tx, work)
+                _run_alone(connection, tx, work, among=len(batch))
             connection.execute("COMMIT")
     except BaseException as error:  # noqa: BLE001  # whatever it is, every caller must hear of it
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
+        _undo(connection)
         for work in batch:
             work.failure = error
 
 
-def _run_in_savepoint(connection: sqlite3.Connection, tx: Tx, work: _Work) -> None:
-    connection.execute("SAVEPOINT work")
+def _run_alone(connection: sqlite3.Connection, tx: Tx, work: _Work, *, among: int) -> None:
+    """Run a work so that what it raises undoes itself and not its neighbours; a lone work needs no savepoint for that."""
+    if among > 1:
+        connection.execute("SAVEPOINT work")
     try:
         work.result = work.run(tx)
-    except BaseException as error:  # one caller's refusal must not undo its neighbours
-        if type(error) in AWAY:
-            raise
-        connection.execute("ROLLBACK TO work")
+    except BaseException as error:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, DEFECTS):
+            raise  # disk full, database away or damaged: nothing of this batch can be promised
+        connection.execute("ROLLBACK TO work" if among > 1 else "ROLLBACK")
         work.failure = error
-    connection.execute("RELEASE work")
+        if among == 1:
+            connection.execute("BEGIN IMMEDIATE")  # for the COMMIT that follows
+    if among > 1:
+        connection.execute("RELEASE work")
+
+
+def _undo(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):  # there is nothing to undo where the database itself is gone
+        connection.execute("ROLLBACK")
 
 
 @contextmanager
