@@ -18,6 +18,7 @@ from .places import is_element, name_of
 from .wording import fault, listed
 
 _ALIKE = 0.7  # of two names: Adress and Address, not Name and Note
+_MOST = 20  # unknown children that are looked at
 _MANY = 3  # missing children that are worth a problem each; more are listed in one
 
 
@@ -69,7 +70,7 @@ class _Children:
         self._place: Mapping[str, int] = {str(item.name): index for index, item in enumerate(declared)}
         children = [child for child in parent if isinstance(child.tag, str)]
         self._known = [child for child in children if child.tag in self._place]
-        self._unknown = [child for child in children if child.tag not in self._place]
+        self._unknown = [child for child in children if child.tag not in self._place][:_MOST]
         self._count = Counter(str(child.tag) for child in self._known)
         self._kept = (
             _longest_rise([self._place[str(child.tag)] for child in self._known]) if ordered else frozenset(range(len(self._known)))
@@ -135,12 +136,14 @@ class _Children:
 
 def _longest_rise(places: Sequence[int]) -> frozenset[int]:
     """Find the positions of a longest run that never falls: whatever is not in it stands out of order."""
-    ends: list[int] = []  # position of the smallest end of a run of each length
-    previous: dict[int, int | None] = {}
+    ends: list[int] = []  # position of the smallest end of a run of each length, and its place
+    lowest: list[int] = []
+    previous: list[int | None] = []
     for position, place in enumerate(places):
-        length = bisect_right([places[end] for end in ends], place)
-        previous[position] = ends[length - 1] if length else None
+        length = bisect_right(lowest, place)
+        previous.append(ends[length - 1] if length else None)
         ends[length : length + 1] = [position]
+        lowest[length : length + 1] = [place]
     run: set[int] = set()
     at = ends[-1] if ends else None
     while at is not None:

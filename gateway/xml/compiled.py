@@ -16,6 +16,7 @@ from lxml import etree
 
 from gateway.errors import Code, Problem
 
+from .crowded import is_crowded, located, suspicion
 from .explain import explain
 from .namespaces import XS
 from .parse import parse
@@ -25,7 +26,7 @@ from .translate import Finding, findings, translate
 MAX_EXPLAINED = 64 * 1024  # bytes of a document; xmlschema takes seconds on 1 MiB
 MAX_EXPLAINING = 256 * 1024  # bytes of a schema; xmlschema builds 160 KiB in 0.4 s, and a refusal must come within 1 s
 MAX_PROBLEMS = 20
-MAX_LOGGED = 200  # of libxml2's lines; several may speak of one element
+MAX_LOGGED = 200  # findings of libxml2 that are looked at; xmlschema would take a second over a document that has more
 
 _BASE = "http://schemas.invalid/"  # a name no network answers (RFC 2606); both engines join relative locations to it
 _BLANK = " \t\r\n"
@@ -52,11 +53,22 @@ class Schema:
 
     def problems(self, root: etree._Element, *, size: int) -> tuple[Problem, ...]:
         """Say what is wrong with a document of `size` bytes; nothing where it is valid."""
+        if is_crowded(root, size):
+            return self._crowded_problems(root)
         if _holds(self._judge, root):
             return ()
         _holds(self._judge, _NOTHING)  # empties the log: it may hold a line for each of 200,000 elements
         with self._lock:
             return self._explained(root, size)
+
+    def _crowded_problems(self, root: etree._Element) -> tuple[Problem, ...]:
+        suspected = suspicion(self._judge, root, MAX_LOGGED)
+        if suspected is None:
+            return ()
+        with self._lock:
+            found = located(self._witness, root, suspected, MAX_LOGGED)
+            _holds(self._witness, _NOTHING)
+        return translate(found, root, MAX_PROBLEMS)
 
     def _explained(self, root: etree._Element, size: int) -> tuple[Problem, ...]:
         _holds(self._witness, root)
@@ -64,7 +76,7 @@ class Schema:
         _holds(self._witness, _NOTHING)
         if self._holds_when_trimmed(root, found):
             return ()
-        if size <= MAX_EXPLAINED and (explainer := self._explaining()) is not None:
+        if size <= MAX_EXPLAINED and len(found) < MAX_LOGGED and (explainer := self._explaining()) is not None:
             explained = explain(explainer, root, MAX_PROBLEMS)
             if explained:
                 return explained

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
-from xml.sax.saxutils import escape
 
 from gateway.errors import Problem
 
@@ -88,7 +87,7 @@ def _relocating(link: Link, target: str) -> _Rule:
         if found is None:
             return text, []
         done = Problem(text="schema.mended-location", path=name, line=link.line, values={"old": link.location, "new": location})
-        return f'{text[: found.start()]}schemaLocation="{escape(location)}"{text[found.end() :]}', [done]
+        return f'{text[: found.start()]}schemaLocation="{_escaped(location)}"{text[found.end() :]}', [done]
 
     return rule
 
@@ -106,14 +105,14 @@ def _dropping(link: Link) -> _Rule:
 
 def _placing(namespace: str, old: str, location: str) -> _Rule:
     def rule(text: str, name: str) -> tuple[str, list[Problem]]:
-        found = re.search(_IMPORT.format(re.escape(escape(namespace))), text)
+        found = re.search(_IMPORT.format(re.escape(_escaped(namespace))), text)
         if found is None:
             return text, []
         tag = _ANY_LOCATION.sub("", found[0])
         kind = "mended-location" if old else "mended-import"
         values = {"old": old, "new": location, "namespace": namespace}
         done = Problem(text=f"schema.{kind}", path=name, line=_line(text, found.start()), values=values)
-        return f'{text[: found.start()]}{tag} schemaLocation="{escape(location)}"{text[found.end() :]}', [done]
+        return f'{text[: found.start()]}{tag} schemaLocation="{_escaped(location)}"{text[found.end() :]}', [done]
 
     return rule
 
@@ -123,7 +122,7 @@ def _relative(base: str, target: str) -> str:
 
 
 def _written(form: str, link: Link, text: str) -> re.Match[str] | None:
-    return re.search(form.format(re.escape(escape(link.location))), text)
+    return re.search(form.format(re.escape(_escaped(link.location))), text)
 
 
 def _without_empty_namespace(text: str, name: str) -> tuple[str, list[Problem]]:
@@ -145,8 +144,12 @@ def _with_plain_patterns(text: str, name: str) -> tuple[str, list[Problem]]:
         for match in found
     ]
     for match in reversed(found):
-        text = f'{text[: match.start(2)]}"{escape(_NOT_BLANK)}"{text[match.end(2) :]}'
+        text = f'{text[: match.start(2)]}"{_escaped(_NOT_BLANK)}"{text[match.end(2) :]}'
     return text, done
+
+
+def _escaped(value: str) -> str:
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
 
 def _line(text: str, position: int) -> int:

@@ -56,6 +56,13 @@ def parse(data: bytes) -> etree._Element:
     return root
 
 
+def judging_parser(schema: etree.XMLSchema) -> etree.XMLParser:
+    """Make a parser that judges by a schema what it is fed: for a document that parse() has opened before, written out again."""
+    return etree.XMLParser(
+        schema=schema, resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, collect_ids=False
+    )
+
+
 def line_of(element: etree._Element) -> int | None:
     """Say in which line of its document an element stands; None where it was not parsed."""
     return cast("int | None", element.sourceline)  # the stubs leave its type open

@@ -12,11 +12,12 @@ from lxml import etree
 from gateway.errors import Code, NotValid, Problem
 
 from .catalog import Pack, read_catalogs
-from .compiled import Schema
+from .compiled import MAX_EXPLAINED, Schema
 from .namespaces import XS
 from .slots import slots_of
 from .sources import Closure, SchemasInvalid, Sources, overlay
 
+_UNEXPLAINED = MAX_EXPLAINED + 1  # a size that asks for no explanation
 _DIGITS = 8  # of the digest in a version: enough to tell apart what one installation ever has
 
 
@@ -45,7 +46,7 @@ class Schemas:
         """Take what load() found by schema name, strongest first."""
         self._entries = entries
         self._versions = " ".join(sorted({entry.version for group in entries.values() for entry in group}))
-        self._roots = dict(_roots(entries))
+        self._roots = _roots(entries)
 
     @classmethod
     def load(cls, folders: Sequence[Path]) -> Self:
@@ -94,8 +95,13 @@ class Schemas:
         return self._entry(name, at).version
 
     def name_for(self, root: etree._Element) -> str | None:
-        """Find the schema of a bare document by its root element; None for an envelope, which names its schema itself."""
-        return self._roots.get(str(root.tag))
+        """Find the schema of a bare document by its root element; None for an envelope, which names its schema itself.
+
+        Where several schemas declare that element, the first that the document satisfies is meant, or else the first.
+        """
+        names = self._roots.get(str(root.tag), ())
+        fitting = (name for name in names if len(names) == 1 or not self.validate(name, root, size=_UNEXPLAINED))
+        return next(fitting, names[0] if names else None)
 
     def _entry(self, name: str, at: datetime | None) -> _Entry:
         for entry in self._entries.get(name, ()):
@@ -126,12 +132,14 @@ def _version(pack: Pack, compiled: Mapping[str, _Compiled]) -> str:
     return f"{pack.name}@{pack.version}+{digest.hexdigest()[:_DIGITS]}"
 
 
-def _roots(entries: Mapping[str, Sequence[_Entry]]) -> Iterator[tuple[str, str]]:
-    """Pair root elements with schemas, the weakest first, so that a dict keeps the strongest."""
-    for name, group in reversed(list(entries.items())):
+def _roots(entries: Mapping[str, Sequence[_Entry]]) -> dict[str, list[str]]:
+    """List by root element the schemas that declare it, strongest first."""
+    roots: dict[str, list[str]] = {}
+    for name, group in entries.items():
         for tag in _global_elements(group[0].compiled.closure):
             if tag != "Envelope":
-                yield tag, name
+                roots.setdefault(tag, []).append(name)
+    return roots
 
 
 def _global_elements(closure: Closure) -> Iterator[str]:

@@ -12,7 +12,7 @@ from lxml import etree
 
 from gateway.errors import Problem
 
-from .places import is_element, name_of
+from .places import name_of
 from .wording import builtin_form, fault, form, listed, shortened
 
 _BLANK = " \t\r\n"
@@ -31,16 +31,17 @@ _TEXTS: Mapping[str, re.Pattern[str]] = MappingProxyType({
     "too-long": re.compile(r"\[facet 'maxLength'\].* length of '(?P<length>\d+)'.* length of '(?P<limit>\d+)'", re.DOTALL),
     "too-short": re.compile(r"\[facet 'minLength'\].* length of '(?P<length>\d+)'.* length of '(?P<limit>\d+)'", re.DOTALL),
     "length": re.compile(r"\[facet 'length'\].* length of '(?P<length>\d+)'.* length of '(?P<limit>\d+)'", re.DOTALL),
-    "minimum": re.compile(r"\[facet 'minInclusive'\].*\('(?P<limit>[^']*)'\)", re.DOTALL),
-    "maximum": re.compile(r"\[facet 'maxInclusive'\].*\('(?P<limit>[^']*)'\)", re.DOTALL),
-    "above": re.compile(r"\[facet 'minExclusive'\].*\('(?P<limit>[^']*)'\)", re.DOTALL),
-    "below": re.compile(r"\[facet 'maxExclusive'\].*\('(?P<limit>[^']*)'\)", re.DOTALL),
-    "digits": re.compile(r"\[facet 'totalDigits'\].*\('(?P<limit>[^']*)'\)", re.DOTALL),
-    "fraction": re.compile(r"\[facet 'fractionDigits'\].*\('(?P<limit>[^']*)'\)", re.DOTALL),
+    "minimum": re.compile(r"\[facet 'minInclusive'\].*'(?P<limit>[^']*)'", re.DOTALL),
+    "maximum": re.compile(r"\[facet 'maxInclusive'\].*'(?P<limit>[^']*)'", re.DOTALL),
+    "above": re.compile(r"\[facet 'minExclusive'\].*'(?P<limit>[^']*)'", re.DOTALL),
+    "below": re.compile(r"\[facet 'maxExclusive'\].*'(?P<limit>[^']*)'", re.DOTALL),
+    "digits": re.compile(r"\[facet 'totalDigits'\].*'(?P<limit>[^']*)'", re.DOTALL),
+    "fraction": re.compile(r"\[facet 'fractionDigits'\].*'(?P<limit>[^']*)'", re.DOTALL),
     "value-pattern": re.compile(r"\[facet 'pattern'\].* is not accepted by the pattern '(?P<expected>.*)'", re.DOTALL),
     "value-one-of": re.compile(r"\[facet 'enumeration'\].* is not an element of the set \{(?P<expected>.*)\}", re.DOTALL),
     "value": re.compile(r"is not a valid value of the (?:local )?(?:atomic|list|union) type(?: '(?P<expected>[^']*)')?"),
 })  # fmt: skip
+_STEP = re.compile(r"/([^/\[]+)(?:\[(\d+)\])?")
 _ATTRIBUTE = re.compile(r"Element '[^']*', attribute '([^']*)': |.*?The attribute '([^']*)' ")
 _PADDED = "SCHEMAV_CVC_DATATYPE_VALID_1_2_1"
 _UPPER = ("too-long", "maximum", "below", "digits", "fraction")
@@ -62,13 +63,16 @@ class Finding:
         return self.kind == _PADDED and not len(self.element) and ", attribute '" not in self.message and text != text.strip(_BLANK)
 
 
+def entries(log: object) -> Iterable[etree._LogEntry]:
+    """Read one of lxml's logs, which its stubs do not call iterable."""
+    return cast("Iterable[etree._LogEntry]", log)  # noqa: SLF001 # the stubs have no public name for it
+
+
 def findings(schema: etree.XMLSchema, root: etree._Element, limit: int) -> tuple[Finding, ...]:
     """Read the log of the last validation, its first `limit` lines."""
-    tree = etree.ElementTree(root)
-    log = cast("Iterable[etree._LogEntry]", schema.error_log)  # noqa: SLF001 - the stubs name its type only so
     return tuple(
-        Finding(element=_element(tree, entry.path or "") if entry.path else root, kind=entry.type_name, message=entry.message)
-        for entry in islice(log, limit)
+        Finding(element=_element(root, entry.path or ""), kind=entry.type_name, message=entry.message)
+        for entry in islice(entries(schema.error_log), limit)
     )
 
 
@@ -77,11 +81,15 @@ def translate(found: Iterable[Finding], root: etree._Element, limit: int) -> tup
     return tuple(islice(_distinct(_problem(finding, root) for finding in found), limit))
 
 
-def _element(tree: etree._ElementTree, path: str) -> etree._Element:
-    found = tree.xpath(path)
-    if isinstance(found, list) and found and is_element(found[0]):
-        return found[0]
-    return tree.getroot()
+def _element(root: etree._Element, path: str) -> etree._Element:
+    """Follow a path as libxml2 writes it (names with the document's prefixes, `*` in a default namespace) as far as it goes."""
+    element = root
+    for name, number in _STEP.findall(path)[1:]:
+        children = [child for child in element.iterchildren("{*}*") if name in ("*", name_of(child))]
+        if len(children) < int(number or 1):
+            break
+        element = children[int(number or 1) - 1]
+    return element
 
 
 def _distinct(problems: Iterator[Problem]) -> Iterator[Problem]:

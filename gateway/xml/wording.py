@@ -12,6 +12,7 @@ from .places import name_of, path_of
 
 LANGUAGES = ("vi", "en")
 MAX_FOUND = 60  # characters of the sender's value that are quoted
+_LOOKED_AT = 2000  # characters of a value that the quotation is made from
 MAX_CHOICES = 12  # names or values that are listed
 
 Words = Mapping[str, str]  # one phrase in each language, under a key and the language's suffix
@@ -28,7 +29,7 @@ def fault(text: str, element: etree._Element, root: etree._Element, *, attribute
 
 def shortened(value: str) -> str:
     """Quote a value: white space drawn together, the rest cut off."""
-    drawn = " ".join(value.split())
+    drawn = " ".join(value[:_LOOKED_AT].split())
     return drawn if len(drawn) <= MAX_FOUND else f"{drawn[:MAX_FOUND]}…"
 
 
