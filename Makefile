@@ -1,26 +1,31 @@
-# Every target sets up what it needs under .venv and works as any user. `make help` lists them.
+# Every target sets up what it needs under .venv and works as any user, without root. `make help` lists them.
+# A target ends with 0 only if what it made is good. With JSON=1 standard output is one JSON document, everything else goes to standard error.
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 JSON_OPTION = $(if $(filter 1,$(JSON)),--json,)
+LOCK = compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml
+BENCHMARKS := intake end-to-end
 
-.PHONY: help setup run demo test test-full check bench lock clean
+.PHONY: help setup run demo test test-full check bench docs wheel wheel-check lock clean
 
 help: ## say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## install everything, locked and hashed, under .venv
 
 $(VENV)/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, with its venv module; set PYTHON=" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . >&2
+	@$(PIP) install --require-hashes --requirement requirements.lock >&2
+	@$(PIP) install --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-run: setup ## serve with simulated agencies under ./var, play one journey, stay up
+run: setup ## serve with simulated agencies under ./var, play one journey, stay up until Ctrl-C
 	@exec $(BIN)/nsw demo --stay
 
 demo: setup ## play the journey once, observed from outside; JSON=1 for one JSON document
@@ -39,12 +44,22 @@ check: setup ## ruff, mypy --strict, import-linter, bandit
 	@$(BIN)/lint-imports
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml gateway adapters
 
-bench: setup ## the figures, as ratios in one run
-	@for name in intake end-to-end; do $(BIN)/nsw bench $$name --json || exit 1; done
+bench: setup ## the figures, as ratios in one run; BENCHMARKS=intake for one of them, JSON=1 for JSON
+	@for name in $(BENCHMARKS); do $(BIN)/nsw bench $$name $(JSON_OPTION); done
 
-lock: setup ## choose the newest versions that fit and write requirements.lock
-	@$(BIN)/python -m pip install --quiet uv >&2
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-emit-index-url --no-header --no-annotate --upgrade pyproject.toml --output-file requirements.lock
+docs: setup ## write the generated pages, and the examples into the pages that show them
+	@$(BIN)/python docs/generate.py
+
+wheel: setup ## build the wheel into dist/
+	@rm -f dist/*.whl && $(BIN)/python -m hatchling build -t wheel >&2
+
+wheel-check: wheel ## install the wheel and its lock in a new place, and use it from another folder
+	@deploy/check-wheel
+
+lock: setup ## choose the newest versions that fit, for development and for deploy/
+	@test -x $(VENV)/uv/bin/uv || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/python -m pip install --quiet --disable-pip-version-check uv; } >&2
+	@$(VENV)/uv/bin/uv pip $(LOCK) --group dev --upgrade --output-file requirements.lock
+	@$(VENV)/uv/bin/uv pip $(LOCK) --constraints requirements.lock --upgrade --output-file deploy/requirements.lock
 
 clean: ## remove what make made, except ./var
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build *.egg-info
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build *.egg-info
