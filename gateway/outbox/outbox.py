@@ -66,7 +66,7 @@ class SqlOutbox:
 
         def work(tx: Tx) -> None:
             tx.changed(sql.INSERT_MESSAGE, **row)
-            _insert_payloads(tx, arrival.id, payloads)
+            tx.changed(sql.INSERT_PAYLOAD, **payloads)
             write_leaf(tx, event)
 
         self._database.commit(work)
@@ -86,13 +86,11 @@ class SqlOutbox:
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about; raises Unavailable where its content cannot be decrypted."""
-        read = self._database.read(
-            lambda tx: (_first(tx, sql.MESSAGE, id=claim.message), _first(tx, sql.PAYLOAD, message=claim.message, part="document"))
-        )
-        if read[0] is None or read[1] is None:
+        read = self._database.read(lambda tx: _first(tx, sql.MESSAGE, id=claim.message))
+        if read is None or read[-1] is None:
             raise NotValid(Code.NOT_FOUND, Problem(text="outbox.purged", values={"message": claim.message}))
-        header, sender, schema, slots, sha256, signers, received_at = read[0]
-        content = self._payloads.unlock(claim.message, "document", read[1][0])
+        header, sender, schema, slots, sha256, signers, received_at, document = read
+        content = self._payloads.unlock(claim.message, "document", document)
         person, system = slots.split(",")
         return Envelope(
             id=claim.message,
@@ -125,7 +123,15 @@ class SqlOutbox:
         """Write what became of an attempt. Raises StaleClaim where another worker took over."""
         now = self._clock()
         what = type(outcome).__name__.lower()
-        body = self._payloads.lock(claim.delivery, f"{claim.token}/reply", reply.body) if reply else None
+        row = {
+            "delivery": claim.delivery,
+            "token": claim.token,
+            "settled_at": to_micros(now),
+            "outcome": what,
+            "code": step.reason,
+            "reply_status": reply and reply.status,
+            "reply": self._payloads.lock(claim.delivery, f"{claim.token}/reply", reply.body) if reply else None,
+        }
         event = Event(
             kind="delivery.settled",
             at=now,
@@ -149,16 +155,7 @@ class SqlOutbox:
             )
             if not moved:
                 raise _stale(claim)
-            tx.changed(
-                sql.SETTLE_ATTEMPT,
-                of=claim.delivery,
-                held=claim.token,
-                now=to_micros(now),
-                what=what,
-                why=step.reason,
-                status=reply and reply.status,
-                answer=body,
-            )
+            tx.changed(sql.INSERT_OUTCOME, **row)
             write_leaf(tx, event)
 
         self._database.commit(work)
@@ -210,7 +207,7 @@ class SqlOutbox:
 
     # --- inside a transaction --------------------------------------------------------------------------------------
 
-    def _insert(self, tx: Tx, entry: Entry, row: dict[str, object], payloads: Mapping[str, bytes]) -> tuple[MessageId, int, str] | None:
+    def _insert(self, tx: Tx, entry: Entry, row: dict[str, object], payloads: Mapping[str, object]) -> tuple[MessageId, int, str] | None:
         """Write a message and what follows from it; gives the first message of its key where this is a repeat."""
         if first := _first(tx, sql.SAME_KEY, key=entry.key):
             return first
@@ -218,7 +215,7 @@ class SqlOutbox:
             raise Conflict(Code.CONFLICT, Problem(text="outbox.repeat-key"))
         warnings = (*entry.warnings, *_movedossier(tx, entry))
         tx.changed(sql.INSERT_MESSAGE, **row | {"warnings": write_problems(warnings)})
-        _insert_payloads(tx, entry.arrival.id, payloads)
+        tx.changed(sql.INSERT_PAYLOAD, **payloads)
         _insert_deliveries(tx, entry)
         for name, value in entry.keys:
             tx.changed(sql.INSERT_KEY, name=name, value=value, message=entry.arrival.id)
@@ -236,18 +233,18 @@ class SqlOutbox:
             reference=reference, message=message,
         )  # fmt: skip
 
-    def _give_back(self, tx: Tx, row: tuple[int, str, str, str, int], now: datetime) -> int:
-        position, delivery, claimed_from, token, attempt = row
+    def _give_back(self, tx: Tx, row: tuple[int, str, str, str, str, int], now: datetime) -> int:
+        position, delivery, message, claimed_from, token, attempt = row
         moved = tx.changed(sql.RESCUE, at=position, held=token, to=claimed_from, now=to_micros(now))
         values = {"attempt": str(attempt), "state": claimed_from}
-        write_leaf(tx, Event(kind="delivery.rescued", at=now, delivery=delivery, values=values))
+        write_leaf(tx, Event(kind="delivery.rescued", at=now, message=message, delivery=delivery, values=values))
         return moved
 
     # --- around it -------------------------------------------------------------------------------------------------
 
     def _repeat(self, entry: Entry, first: tuple[Any, ...]) -> Reply:
         """Answer a repeat: the first answer where it tells the same, otherwise a refusal."""
-        stored = self._database.read(lambda tx: _first(tx, sql.PAYLOAD, message=first[0], part="document"))
+        stored = self._database.read(lambda tx: _first(tx, sql.DOCUMENT, message=first[0]))
         if stored is None or not alike(self._payloads.unlock(first[0], "document", stored[0]), entry.envelope.document.content):
             raise Conflict(
                 Code.CONFLICT, Problem(text="outbox.conflict", path="/Envelope/Header/Reference/messageId", values={"message": first[0]})
@@ -256,26 +253,26 @@ class SqlOutbox:
 
     def _reply(self, found: tuple[Any, ...]) -> Reply:
         message, status, headers = found
-        ((sealed,),) = self._database.read(lambda tx: tx.rows(sql.PAYLOAD, message=message, part="answer"))
+        ((sealed,),) = self._database.read(lambda tx: tx.rows(sql.ANSWER, message=message))
         return Reply(status=status, body=self._payloads.unlock(message, "answer", sealed), headers=json.loads(headers))
 
     def _digest(self, arrival: Arrival) -> bytes:
         place = f"{channel_name(arrival)}\n{arrival.path}\n{arrival.media_type.partition(';')[0].strip().lower()}"
         return self._payloads.cipher.fingerprint(place.encode(), arrival.body)
 
-    def _lock(self, arrival: Arrival, answer: Reply, document: bytes | None) -> dict[str, bytes]:
-        parts = {"body": arrival.body, "answer": answer.body} | ({} if document is None else {"document": document})
-        return {part: self._payloads.lock(arrival.id, part, content) for part, content in parts.items()}
+    def _lock(self, arrival: Arrival, answer: Reply, document: bytes | None) -> dict[str, object]:
+        lock = self._payloads.lock
+        return {
+            "message": arrival.id,
+            "answer": lock(arrival.id, "answer", answer.body),
+            "document": None if document is None else lock(arrival.id, "document", document),
+            "body": lock(arrival.id, "body", arrival.body),
+        }
 
 
 def _first(tx: Tx, statement: Executable, **values: object) -> tuple[Any, ...] | None:
     rows = tx.rows(statement, **values)
     return rows[0] if rows else None
-
-
-def _insert_payloads(tx: Tx, message: MessageId, payloads: Mapping[str, bytes]) -> None:
-    for part, content in payloads.items():
-        tx.changed(sql.INSERT_PAYLOAD, message=message, part=part, content=content)
 
 
 def _insert_deliveries(tx: Tx, entry: Entry) -> None:

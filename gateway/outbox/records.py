@@ -61,6 +61,11 @@ def write_map(values: Mapping[str, str]) -> str:
     return _dump(dict(sorted(values.items())))
 
 
+def write_pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    """Write pairs as JSON, in their order."""
+    return _dump(list(pairs))
+
+
 def _values(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 

@@ -8,7 +8,7 @@ from gateway.ports import Entry
 from gateway.store.tables import MESSAGES
 from gateway.store.times import to_micros
 
-from .records import write_header, write_map, write_problems, write_signers
+from .records import write_header, write_map, write_pairs, write_problems, write_signers
 
 _EMPTY: dict[str, object] = {c.name: None for c in MESSAGES.c}
 
@@ -42,6 +42,7 @@ def accepted_row(entry: Entry) -> dict[str, object]:
         "schema_pack": entry.judged.schema_pack,
         "rule_set": entry.judged.rule_set,
         "procedure_version": entry.judged.procedure,
+        "keys": write_pairs(entry.keys),
     }
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import Insert, Table, and_, bindparam, func, insert, literal, null, or_, select, text, update
 
 from gateway.lifecycle import State
-from gateway.store.tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, MESSAGES, PAYLOADS
+from gateway.store.tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, MESSAGES, OUTCOMES, PAYLOADS
 
 D = DELIVERIES.c
 M = MESSAGES.c
@@ -17,7 +17,8 @@ INSERT_MESSAGE = _insert(MESSAGES)
 INSERT_PAYLOAD = _insert(PAYLOADS)
 INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until")
 INSERT_KEY = _insert(KEYS)
-INSERT_ATTEMPT = _insert(ATTEMPTS, "settled_at", "outcome", "code", "reply_status", "reply")
+INSERT_ATTEMPT = _insert(ATTEMPTS)
+INSERT_OUTCOME = _insert(OUTCOMES)
 
 # messages_by_request
 ANSWERED = select(M.id, M.answer_status, M.answer_headers).where(M.request_digest == bindparam("digest"))
@@ -26,7 +27,8 @@ REPEATED = select(M.id).where(M.channel == bindparam("channel"), M.repeat_key ==
 # messages_by_key
 SAME_KEY = select(M.id, M.answer_status, M.answer_headers).where(M.message_key == bindparam("key"))
 # payloads' primary key
-PAYLOAD = select(PAYLOADS.c.content).where(PAYLOADS.c.message == bindparam("message"), PAYLOADS.c.part == bindparam("part"))
+ANSWER = select(PAYLOADS.c.answer).where(PAYLOADS.c.message == bindparam("message"))
+DOCUMENT = select(PAYLOADS.c.document).where(PAYLOADS.c.message == bindparam("message"))
 
 # dossiers' primary key
 DOSSIER = select(DOSSIERS.c.state).where(DOSSIERS.c.id == bindparam("id"))
@@ -63,7 +65,11 @@ CLAIM = (
     )
     .returning(D.id, D.attempt, D.route, D.reference, D.claimed_from, D.message)
 )
-MESSAGE = select(M.header, M.sender, M.schema, M.slots, M.sha256, M.signers, M.received_at).where(M.id == bindparam("id"))
+MESSAGE = (  # messages' and payloads' primary keys
+    select(M.header, M.sender, M.schema, M.slots, M.sha256, M.signers, M.received_at, PAYLOADS.c.document)
+    .join_from(MESSAGES, PAYLOADS, PAYLOADS.c.message == M.id)
+    .where(M.id == bindparam("id"))
+)
 
 _HELD = and_(D.id == bindparam("delivery"), D.token == bindparam("held"), D.state == State.SENDING.value)
 HOLDS = select(literal(1)).where(_HELD)
@@ -83,20 +89,9 @@ SETTLE = (
         updated_at=bindparam("now"),
     )
 )
-SETTLE_ATTEMPT = (
-    update(ATTEMPTS)
-    .where(ATTEMPTS.c.delivery == bindparam("of"), ATTEMPTS.c.token == bindparam("held"))
-    .values(
-        settled_at=bindparam("now"),
-        outcome=bindparam("what"),
-        code=bindparam("why"),
-        reply_status=bindparam("status"),
-        reply=bindparam("answer"),
-    )
-)
 
 # deliveries_leased; a poll goes back to be polled, anything else to be sent
-LOST = select(D.position, D.id, D.claimed_from, D.token, D.attempt).where(
+LOST = select(D.position, D.id, D.message, D.claimed_from, D.token, D.attempt).where(
     text("lease_until IS NOT NULL"), D.lease_until <= bindparam("now")
 )
 RESCUE = (

@@ -111,15 +111,11 @@ class SqliteDatabase:
         return cast("T", mine.result)
 
     def read(self, work: Callable[[Tx], T]) -> T:
-        """Run work that only reads, on one consistent state of the database; raises Unavailable where it is away or too busy."""
+        """Run work that only reads; each statement sees one consistent state. Raises Unavailable where it is away or too busy."""
         connection = self._reader()
         try:
             with _translated():
-                connection.execute("BEGIN")
-                try:
-                    return work(SqliteTx(connection))
-                finally:
-                    connection.execute("ROLLBACK")
+                return work(SqliteTx(connection))
         finally:
             self._readers.put(connection)
 

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, or_, select, text, true
 
 from gateway.errors import Code, NotValid, Problem
+from gateway.model import uuid7
 from gateway.ports import Tx
 
 from .engine import SqliteDatabase
-from .tables import DELIVERIES, DOSSIERS, KEYS, LEDGER, MESSAGES, PAYLOADS
+from .tables import DELIVERIES, DOSSIERS, KEYS, LEDGER, MESSAGES, PAYLOADS, SET_ASIDE
 from .times import from_micros, to_micros
 
 T = TypeVar("T")
@@ -88,7 +90,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How much there is: messages by state, deliveries by party and state, and the due time of the oldest that waits."""
+    """How much there is: messages by state, deliveries that are not done by party and state, and when the oldest was due."""
 
     messages: Mapping[str, int]
     deliveries: Mapping[tuple[str, str], int]
@@ -104,7 +106,7 @@ _DELIVERIES = select(_D.position, *(_D[name] for name in _DELIVERY_COLUMNS))
 _MESSAGE = _MESSAGES.where(_M.id == bindparam("id"))
 _DELIVERY = _DELIVERIES.where(_D.id == bindparam("id"))
 
-# Which filter asks which column; all are served by an index or follow one that is.
+# Which filter asks what. Reference, key and refused have indexes; the others follow the newest first until a page is full.
 _FILTERS: Mapping[str, ColumnElement[bool]] = {
     "party": or_(_M.sender == bindparam("party"), _M.id.in_(select(_D.message).where(_D.party == bindparam("party")))),
     "procedure": _M.procedure == bindparam("procedure"),
@@ -112,9 +114,9 @@ _FILTERS: Mapping[str, ColumnElement[bool]] = {
     "key": _M.id.in_(select(KEYS.c.message).where(KEYS.c.value == bindparam("key"))),
     "state": _M.state == bindparam("state"),
     "message_id": _M.message_id == bindparam("message_id"),
-    "since": _M.received_at >= bindparam("since"),
-    "until": _M.received_at < bindparam("until"),
-    "at": or_(_M.received_at < bindparam("at"), and_(_M.received_at == bindparam("at"), _M.id < bindparam("last"))),
+    "since": and_(_M.id >= bindparam("since_id"), _M.received_at >= bindparam("since")),
+    "until": and_(_M.id < bindparam("until_id"), _M.received_at < bindparam("until")),
+    "before": _M.id < bindparam("before"),
 }
 _DELIVERY_FILTERS: Mapping[str, ColumnElement[bool]] = {
     "message": _D.message == bindparam("message"),
@@ -123,15 +125,20 @@ _DELIVERY_FILTERS: Mapping[str, ColumnElement[bool]] = {
     "before": _D.position < bindparam("before"),
 }
 
+# ledger_by_message
 _TIMELINE = (
     select(LEDGER.c.at, LEDGER.c.kind, LEDGER.c.delivery, LEDGER.c.leaf)
-    .where(or_(LEDGER.c.message == bindparam("message"), LEDGER.c.delivery.in_(select(_D.id).where(_D.message == bindparam("message")))))
+    .where(LEDGER.c.message == bindparam("message"))
     .order_by(LEDGER.c.id)
 )
-_PAYLOAD = select(PAYLOADS.c.content).where(PAYLOADS.c.message == bindparam("message"), PAYLOADS.c.part == bindparam("part"))
-_MESSAGE_COUNTS = select(_M.state, func.count()).group_by(_M.state)
-_DELIVERY_COUNTS = select(_D.party, _D.state, func.count()).group_by(_D.party, _D.state)
-_OLDEST_DUE = select(func.min(_D.due_at))
+_PAYLOADS: Mapping[str, Select[Any]] = {
+    part: select(PAYLOADS.c[part]).where(PAYLOADS.c.message == bindparam("message")) for part in ("document", "body", "answer")
+}
+_ALL_MESSAGES = select(func.count()).select_from(MESSAGES)
+_REFUSED_MESSAGES = _ALL_MESSAGES.where(text("state = 'refused'"))  # messages_refused
+_OPEN_DELIVERIES = select(_D.party, _D.state, func.count()).where(text("open = 1")).group_by(_D.party, _D.state)  # deliveries_in_order
+_SET_ASIDE = select(_D.party, _D.state, func.count()).where(text(SET_ASIDE)).group_by(_D.party, _D.state)  # deliveries_set_aside
+_OLDEST_DUE = select(func.min(_D.due_at)).where(text("open = 1"))
 _DOSSIER = select(DOSSIERS.c.state).where(DOSSIERS.c.id == bindparam("id"))
 _PING = select(literal(1))
 
@@ -161,14 +168,13 @@ class Queries:
         """Search arrivals, newest first. Raises NotValid where the cursor is not one that was given out."""
         asked = {
             "party": party, "procedure": procedure, "reference": reference, "key": key, "state": state, "message_id": message_id,
-            "since": since and to_micros(since), "until": until and to_micros(until),
+            "since": since and to_micros(since), "until": until and to_micros(until), "before": cursor and _message_cursor(cursor),
         }  # fmt: skip
-        values = {name: value for name, value in asked.items() if value is not None}
-        if cursor:
-            values |= dict(zip(("at", "last"), _message_cursor(cursor), strict=True))
-        rows, more = self._page(_search(frozenset(values)), values, limit)
+        values: dict[str, object] = {name: value for name, value in asked.items() if value is not None}
+        bounds = {f"{name}_id": uuid7(moment, bytes(10)) for name, moment in (("since", since), ("until", until)) if moment}
+        rows, more = self._page(_search(frozenset(values)), values | bounds, limit)
         items = tuple(_message(row) for row in rows)
-        return Page(items=items, next_cursor=f"{to_micros(items[-1].received_at)}.{items[-1].id}" if more else None)
+        return Page(items=items, next_cursor=items[-1].id if more else None)
 
     def message(self, message: str) -> MessageRow | None:
         """Find an arrival by the gateway's id."""
@@ -196,8 +202,8 @@ class Queries:
 
     def content(self, message: str, part: str = "document") -> bytes | None:
         """Give a message's "document", its "body" as received or the "answer"; None where there is none."""
-        rows = self._rows(_PAYLOAD, message=message, part=part)
-        return self._unlock(message, part, rows[0][0]) if rows else None
+        rows = self._rows(_PAYLOADS[part], message=message)
+        return self._unlock(message, part, rows[0][0]) if rows and rows[0][0] is not None else None
 
     def dossier(self, procedure: str, reference: str, year: str) -> str | None:
         """Say in which state a dossier is; None where it is unknown."""
@@ -208,10 +214,11 @@ class Queries:
         """Count messages and deliveries."""
 
         def work(tx: Tx) -> Counts:
-            oldest = tx.rows(_OLDEST_DUE)[0][0]
+            every, refused, oldest = (tx.rows(q)[0][0] for q in (_ALL_MESSAGES, _REFUSED_MESSAGES, _OLDEST_DUE))
+            rows = tx.rows(_OPEN_DELIVERIES) + tx.rows(_SET_ASIDE)
             return Counts(
-                messages=dict(tx.rows(_MESSAGE_COUNTS)),
-                deliveries={(party, state): n for party, state, n in tx.rows(_DELIVERY_COUNTS)},
+                messages={"accepted": every - refused, "refused": refused},
+                deliveries={(party, state): n for party, state, n in rows},
                 oldest_due=None if oldest is None else from_micros(oldest),
             )
 
@@ -235,7 +242,7 @@ class Queries:
 def _search(names: frozenset[str]) -> Select[Any]:
     """Build the search with these filters; there are few combinations, and each is compiled once."""
     conditions = (_FILTERS[name] for name in sorted(names) if name in _FILTERS)
-    return _MESSAGES.where(true(), *conditions).order_by(_M.received_at.desc(), _M.id.desc()).limit(bindparam("rows"))
+    return _MESSAGES.where(true(), *conditions).order_by(_M.id.desc()).limit(bindparam("rows"))
 
 
 @cache
@@ -265,9 +272,12 @@ def _moment(row: tuple[Any, ...]) -> Moment:
     return Moment(at=from_micros(at), kind=kind, delivery=delivery, values=values)
 
 
-def _message_cursor(cursor: str) -> tuple[int, str]:
-    at, _, last = cursor.partition(".")
-    return _number(at), last
+def _message_cursor(cursor: str) -> str:
+    """Take a cursor that is an id; raises NotValid for anything else."""
+    try:
+        return str(UUID(cursor))
+    except ValueError:
+        raise NotValid(Code.NOT_FOUND, Problem(text="store.cursor")) from None
 
 
 def _number(text: str) -> int:

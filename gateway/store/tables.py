@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text, text
 
 METADATA = MetaData()
+SET_ASIDE = "state IN ('dead', 'rejected', 'cancelled')"  # what staff look for
 
 MESSAGES = Table(
     "messages",
@@ -39,23 +40,23 @@ MESSAGES = Table(
     Column("warnings", Text),  # JSON, the same
     Column("answer_status", Integer, nullable=False),
     Column("answer_headers", Text, nullable=False),  # JSON
+    Column("keys", Text),  # JSON: business keys, so that a purge finds them without the document
+    # Each index is a page more to write for every message, so only what must be fast has one. Ids are in order of time.
     Index("messages_by_request", "request_digest", unique=True),
     Index("messages_by_key", "message_key", unique=True),
     Index("messages_by_repeat_key", "channel", "repeat_key", unique=True, sqlite_where=text("repeat_key IS NOT NULL")),
-    Index("messages_by_time", "received_at", "id"),
-    Index("messages_by_reference", "reference", "received_at"),
-    Index("messages_by_procedure", "procedure", "received_at"),
-    Index("messages_by_sender", "sender", "received_at"),
-    Index("messages_by_state", "state", "received_at"),
+    Index("messages_by_reference", "reference", "id"),
+    Index("messages_by_previous", "previous", "id", sqlite_where=text("previous <> ''"), postgresql_where=text("previous <> ''")),
+    Index("messages_refused", "id", sqlite_where=text("state = 'refused'"), postgresql_where=text("state = 'refused'")),
 )
 
 PAYLOADS = Table(
     "payloads",
     METADATA,
-    Column("message", Text, ForeignKey("messages.id"), nullable=False),
-    Column("part", Text, nullable=False),  # body as received, document, answer
-    Column("content", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("message", "part"),
+    Column("message", Text, ForeignKey("messages.id"), primary_key=True),
+    Column("answer", LargeBinary, nullable=False),
+    Column("document", LargeBinary),  # null where refused
+    Column("body", LargeBinary, nullable=False),  # as received
 )
 
 DELIVERIES = Table(
@@ -84,21 +85,30 @@ DELIVERIES = Table(
     ),
     Index("deliveries_in_order", "party", "dossier", "position", sqlite_where=text("open = 1"), postgresql_where=text("open = 1")),
     Index("deliveries_by_message", "message"),
-    Index("deliveries_by_state", "state", "party", "position"),
+    Index("deliveries_set_aside", "state", "party", "position", sqlite_where=text(SET_ASIDE), postgresql_where=text(SET_ASIDE)),
 )
 
+# What was about to leave, and what became of it: two rows, because rewriting the first would write its content again.
 ATTEMPTS = Table(
     "attempts",
     METADATA,
     Column("delivery", Text, nullable=False),
-    Column("number", Integer, nullable=False),
     Column("token", Text, nullable=False),
+    Column("number", Integer, nullable=False),
     Column("noted_at", BigInteger, nullable=False),
-    Column("request", LargeBinary, nullable=False),
     Column("request_sha256", Text, nullable=False),
-    Column("settled_at", BigInteger),
-    Column("outcome", Text),
-    Column("code", Text),
+    Column("request", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("delivery", "token"),
+)
+
+OUTCOMES = Table(
+    "outcomes",
+    METADATA,
+    Column("delivery", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("settled_at", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("code", Text, nullable=False),
     Column("reply_status", Integer),
     Column("reply", LargeBinary),
     PrimaryKeyConstraint("delivery", "token"),
@@ -111,7 +121,7 @@ KEYS = Table(
     Column("value", Text, nullable=False),
     Column("message", Text, ForeignKey("messages.id"), nullable=False),
     PrimaryKeyConstraint("value", "name", "message"),
-    Index("business_keys_by_message", "message"),
+    sqlite_with_rowid=False,
 )
 
 DOSSIERS = Table(
@@ -121,6 +131,7 @@ DOSSIERS = Table(
     Column("state", Text),
     Column("message", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 LEDGER = Table(
@@ -133,5 +144,4 @@ LEDGER = Table(
     Column("delivery", Text),
     Column("leaf", Text, nullable=False),  # the exact bytes that are hashed: JSON with sorted keys
     Index("ledger_by_message", "message"),
-    Index("ledger_by_delivery", "delivery"),
 )
