@@ -22,7 +22,7 @@ def logger(stream: TextIO = sys.stderr) -> FilteringBoundLogger:
 
 
 class Telemetry:
-    """Watches both stories; a call is cheap and may come from any thread."""
+    """Watches both stories; a call is cheap, may come from any thread, and never fails: what is told has already happened."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self.registry = CollectorRegistry()
@@ -41,4 +41,7 @@ class Telemetry:
             self._seconds.labels(event).observe(seconds)
         if event == "message.accepted" and fields.get("proof") not in (None, "signature"):
             self._unsigned.labels(str(fields["proof"])).inc()
-        self._log.info(event, **fields)
+        try:
+            self._log.info(event, **fields)
+        except (OSError, ValueError):  # the log's disk is full, or whoever read it has gone
+            self._events.labels("log.lost", "").inc()

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.config import Settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"NSW_{name.upper()}", raising=False)
+
+
+def test_defaults_keep_everything_under_var_and_on_loopback() -> None:
+    chosen = Settings()
+
+    assert (chosen.home, chosen.host, chosen.port) == (Path("var"), "127.0.0.1", 8080)
+    assert chosen.database == f"sqlite:///{Path('var').absolute()}/gateway.db"
+    assert (chosen.rule_folder, chosen.schema_folder, chosen.pki) == (Path("var/rules"), Path("var/schemas"), Path("var/pki"))
+
+
+def test_everything_follows_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_HOME", str(tmp_path))
+
+    chosen = Settings()
+
+    assert chosen.database == f"sqlite:///{tmp_path}/gateway.db"
+    assert (chosen.rule_folder, chosen.schema_folder, chosen.pki) == (tmp_path / "rules", tmp_path / "schemas", tmp_path / "pki")
+
+
+def test_each_place_can_be_named_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_DATABASE_URL", "sqlite:////elsewhere/g.db")
+    monkeypatch.setenv("NSW_RULES", str(tmp_path / "r"))
+    monkeypatch.setenv("NSW_SCHEMAS", str(tmp_path / "s"))
+
+    chosen = Settings()
+
+    assert (chosen.database, chosen.rule_folder, chosen.schema_folder) == ("sqlite:////elsewhere/g.db", tmp_path / "r", tmp_path / "s")
+
+
+def test_every_mistake_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_PORT", "99999")
+    monkeypatch.setenv("NSW_THREADS", "none")
+    monkeypatch.setenv("NSW_INTAKE_THREADS", "0")
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+
+    assert {error["loc"][0] for error in refused.value.errors()} == {"port", "threads", "intake_threads"}
+
+
+def test_settings_of_other_programs_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_OUTSIDE_DATA", "/somewhere")
+
+    assert not hasattr(Settings(), "outside_data")
+
+
+def test_settings_do_not_change_while_the_program_runs() -> None:
+    with pytest.raises(ValidationError):
+        Settings().port = 1
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
