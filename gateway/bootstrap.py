@@ -21,13 +21,14 @@ from .outbox.circuit import Circuits
 from .outbox.outbox import SqlOutbox
 from .outbox.payloads import Payloads
 from .outbox.workers import Workers
-from .ports import Adapter, Inbound, Watch
+from .ports import Adapter, Entropy, Inbound, Watch
 from .protocols.vnsw.dialects import DIALECTS
 from .protocols.vnsw.door import VnswDoor
 from .routing.judge import Judge
 from .routing.rules import Rules, RuleSet
 from .security.cipher import FileCipher
 from .security.prover import Prover
+from .security.randomness import Randomness
 from .security.signer import EnvelopeSealer
 from .security.trust import Trust
 from .store.engine import SqliteDatabase, open_database
@@ -60,6 +61,7 @@ class Hub:
     doors: Mapping[str, Inbound]
     adapters: Mapping[str, Adapter]
     circuits: Circuits
+    entropy: Entropy
     metrics: CollectorRegistry
     watch: Watch
     _database: SqliteDatabase
@@ -72,7 +74,7 @@ class Hub:
 
     def new_id(self) -> MessageId:
         """Name an arrival."""
-        return MessageId(uuid7(now(), os.urandom(10)))
+        return MessageId(uuid7(now(), self.entropy(10)))
 
     def start(self, *, work: bool = True) -> None:
         """Begin to watch the rules and, unless told otherwise, to deliver; first returns what a dead process held."""
@@ -184,9 +186,10 @@ def build(settings: Settings) -> Hub:
     sealer = EnvelopeSealer(trust.own_key())
     upgrade(settings.database)
     database = open_database(settings.database)
-    payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=os.urandom))
+    entropy = Randomness()
+    payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=entropy))
     signal = threading.Event()
-    outbox = SqlOutbox(database, payloads, clock=now, entropy=os.urandom, wake=signal.set)
+    outbox = SqlOutbox(database, payloads, clock=now, entropy=entropy, wake=signal.set)
     circuits = Circuits()
     zone = rules.current.zone
     prover = Prover(trust, now, zone)
@@ -213,9 +216,7 @@ def build(settings: Settings) -> Hub:
     )
     return Hub(
         settings=settings,
-        intake=Intake(
-            prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=os.urandom, watch=telemetry
-        ),
+        intake=Intake(prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=entropy, watch=telemetry),
         outbox=outbox,
         queries=Queries(database, payloads.unlock),
         rules=rules,
@@ -227,6 +228,7 @@ def build(settings: Settings) -> Hub:
         doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign_document)},
         adapters=adapters,
         circuits=circuits,
+        entropy=entropy,
         metrics=telemetry.registry,
         watch=telemetry,
         _database=database,

@@ -25,6 +25,7 @@ from .routing.router import route_named
 from .routing.rules import RuleSet
 from .security.prover import Prover
 
+NO_ADDRESS_PAUSE = timedelta(seconds=10)  # until somebody writes the party's address; nobody's failure
 PROBE_PAUSE = timedelta(seconds=1)  # a failed probe costs no attempt and soon waits again in the queue
 
 
@@ -58,6 +59,8 @@ class Delivery:
         reply = None
         try:
             route = route_named(self.rules(), claim.party, claim.route)
+            if not route.endpoint:
+                return Deferred(for_=NO_ADDRESS_PAUSE), None
             adapter = self.adapters[route.party.adapter]
             request = self.sealer.seal(self._request(claim, adapter, route))  # 7, 8
             self.outbox.note(claim, request)  # 9
