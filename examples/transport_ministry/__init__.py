@@ -1,0 +1,1 @@
+"""The transport ministry (party BGTVT), as docs/howto/connect-an-agency.md connects it."""
