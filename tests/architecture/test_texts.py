@@ -119,6 +119,7 @@ def test_composed_names_are_found_at_all(composed: set[str]) -> None:
 
 def test_every_text_is_used(product: Sequence[Any], texts: Texts) -> None:
     literals = {literal for module in product for literal in _literals(module.tree)}
+    literals |= {literal.replace(".", "-") for literal in literals}  # an event's name in a text's
     prefixes = {prefix for module in product for prefix, _ in _beginnings(module.tree) if prefix}
 
     assert [text for text in texts if not _makeable(text, literals, prefixes)] == []
@@ -137,6 +138,7 @@ def test_both_languages_name_the_same_values(texts: Texts) -> None:
 
 
 def test_vietnamese_is_written_with_its_diacritics(texts: Texts) -> None:
-    plain = {t for t, e in texts.items() if len(e["vi"]) >= MIN_SENTENCE and not VIETNAMESE.search(e["vi"])}
+    words = {t: re.sub(r"\{\w*\}", "", e["vi"]) for t, e in texts.items()}
+    plain = {t for t, said in words.items() if len(said) >= MIN_SENTENCE and not VIETNAMESE.search(said)}
 
     assert not plain
