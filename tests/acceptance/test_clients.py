@@ -52,7 +52,7 @@ def test_an_unmodified_zeep_client_gets_its_99_with_nothing_but_our_wsdl(doors: 
     client = loaded(f"{doors.url}/ws/{service}.wsdl")
     hints = {"officeCode": "BNN", "documentType": builders.PROCEDURE} if service == "gateway" else {}
 
-    answer = client.service.receiveRequest(**hints, requestPayload=doors.application().decode())
+    answer = client.service.receive(**hints, requestPayload=doors.application().decode())
 
     payload = answer if isinstance(answer, str) else answer.responsePayload
     assert etree.fromstring(payload.encode()).findtext("Header/Subject/function") == "99"

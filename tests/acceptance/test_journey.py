@@ -15,8 +15,8 @@ FIRST = 5_000_000  # its dossiers are nobody else's
 def test_the_journey_is_seen_from_outside_at_every_step(traveller: Traveller) -> None:
     played = list(play(traveller.world, first=FIRST, moment=0.4))
 
-    assert [step.name for step in played] == [step.name for step in steps(0)]
     assert [f"{step.name}: {step.detail}" for step in played if not step.ok] == []
+    assert [step.name for step in played] == [step.name for step in steps(0)]
 
 
 @pytest.mark.slow
