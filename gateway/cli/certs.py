@@ -11,9 +11,10 @@ from rich.text import Text
 from gateway.bootstrap import now
 from gateway.security.devpki import generate
 
+from .files import reason_of
 from .holdings import Holding, holdings
 from .installation import installation
-from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, say, settings, tell
+from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, say, settings, show_table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: a development PKI, and checks.")
 _SIGNS = {"good": ("✓", "green"), "soon": ("!", "yellow"), "bad": ("✗", "red")}
@@ -28,7 +29,7 @@ def dev(*, as_json: AsJson = False) -> None:
     try:
         generate(folder, now=now(), parties=codes)
     except OSError as error:
-        misuse("file-not-written", path=folder, reason=os.strerror(error.errno or 0))
+        misuse("file-not-written", path=folder, reason=reason_of(error))
     if as_json:
         emit({"folder": str(folder), "parties": codes})
     else:
@@ -78,4 +79,4 @@ def _print(console: Console, certificates: tuple[Holding, ...]) -> None:
             (f"{held.certificate.not_after:%Y-%m-%d}", ""),
         )
         table.add_row(*(Text(text, style=look) for text, look in (*cells, (left, style))))
-    console.print(table)
+    show_table(console, table)

@@ -65,7 +65,7 @@ def examine(settings: Settings, *, at: datetime) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    values = {"version": platform.python_version(), "path": sys.executable}
+    values = {"version": platform.python_version(), "program": sys.executable}
     good = sys.version_info >= OLDEST_PYTHON
     return _good("python", "version", **values) if good else _failed("python", "python-old", **values)
 

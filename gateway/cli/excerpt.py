@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 from lxml import etree
@@ -67,20 +68,24 @@ class Source:
             elif line.strip():
                 yield Row(number=index + self._first, text=_cut(line, 0, cells))
 
+    @cached_property
+    def _masked(self) -> str:
+        """The text with everything blotted out that may look like a tag and is none."""
+        return _MARKUP.sub(lambda found: "x" * len(found[0]), self._text)
+
     def _span(self, problem: Problem, root: etree._Element) -> tuple[int, int] | None:
         element, attribute = _walk(root, problem.path or "")
         after = problem.values.get("after")
         if after and problem.text == "schema.missing-after":
             element = next((child for child in reversed(element) if isinstance(child.tag, str) and name_of(child) == after), element)
-        masked = _MARKUP.sub(lambda found: "x" * len(found[0]), self._text)
         order = next(number for number, each in enumerate(root.iter(etree.Element)) if each is element)
-        tag = next(islice(_START.finditer(masked), order, None), None)
+        tag = next(islice(_START.finditer(self._masked), order, None), None)
         if tag is None or tag[1] != name_of(element):
             return None
         if attribute:
             return _attribute_span(tag, attribute)
         whole = not len(element) and ("found" in problem.values or after)
-        return _value_span(tag, masked, whole=bool(after)) if whole else (tag.start(), tag.end(1))
+        return _value_span(tag, self._masked, whole=bool(after)) if whole else (tag.start(), tag.end(1))
 
     def _place(self, start: int, end: int) -> Place:
         before = self._text.rfind("\n", 0, start) + 1

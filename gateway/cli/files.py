@@ -36,7 +36,7 @@ def write_document(path: Path, data: bytes) -> None:
         staged.replace(path)
     except OSError as error:
         staged.unlink(missing_ok=True)
-        misuse("file-not-written", path=path, reason=_reason(error))
+        misuse("file-not-written", path=path, reason=reason_of(error))
 
 
 def check_folder(path: Path) -> Path:
@@ -48,7 +48,7 @@ def check_folder(path: Path) -> Path:
     except NotADirectoryError:
         misuse("folder-is-file", path=path)
     except (OSError, ValueError) as error:
-        misuse("file-not-read", path=path, reason=_reason(error))
+        misuse("file-not-read", path=path, reason=reason_of(error))
     return path
 
 
@@ -63,10 +63,10 @@ def _read(path: Path, most: int) -> bytes:
     except IsADirectoryError:
         misuse("file-is-folder", path=path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        misuse("file-not-read", path=path, reason=_reason(error))
+        misuse("file-not-read", path=path, reason=reason_of(error))
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Say what the system has against it, without the path, which stands beside it."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else type(error).__name__

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import certs, demo, doctor, messages, routes, schemas, serve, sign, validate, verify
+from . import bench, certs, demo, doctor, messages, routes, schemas, serve, sign, validate, verify
 
 
 class Language(StrEnum):
@@ -30,6 +30,7 @@ app.add_typer(messages.app, name="messages")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(certs.app, name="certs")
 app.command()(doctor.doctor)
+app.command()(bench.bench)
 
 
 def _say_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so

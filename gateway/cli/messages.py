@@ -1,10 +1,12 @@
 """nsw messages: find messages, tell what became of one, give its dead deliveries a new life. Works beside a running server."""
 
 import getpass
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,8 +20,8 @@ from gateway.model import DeliveryId
 from gateway.store.queries import MAX_PAGE, DeliveryRow, MessageRow, Page
 from gateway.web.api.views import delivery_view, message_detail, message_view
 
-from .output import AsJson, emit, misuse, paragraph, people, refuse, say, settings
-from .story import print_message
+from .output import AsJson, emit, misuse, people, refuse, say, settings, show_table
+from .story import SIGNS, WAITING, print_message
 
 app = typer.Typer(no_args_is_help=True, help="Messages: search, show one with all that happened to it, replay its dead deliveries.")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -62,18 +64,21 @@ def list_command(  # noqa: PLR0913  # one parameter a filter
 ) -> None:
     """Search messages, accepted and refused, newest first."""
     bounds = {"since": _moment(since), "until": _moment(until)}
+    ways: dict[str, list[DeliveryRow]] = {}
     try:
         with open_store(settings()) as store:
             page = store.queries.messages(
                 party=party, procedure=procedure, reference=reference, key=key, message_id=message_id, state=state,
                 cursor=cursor, limit=limit, **bounds,
             )  # fmt: skip
+            if not as_json:
+                ways = {row.id: _deliveries(store, row.id) for row in page.items}
     except GatewayError as error:
         refuse(error, as_json=as_json)
     if as_json:
         emit({"items": [message_view(row).model_dump(mode="json") for row in page.items], "next_cursor": page.next_cursor})
     else:
-        _print_page(people(), page)
+        _print_page(people(), page, ways)
 
 
 @app.command()
@@ -104,8 +109,10 @@ def replay(message: Id, *, as_json: AsJson = False) -> None:
         views = [delivery_view(row).model_dump(mode="json") for row in replayed]
         emit({"message": message, "replayed": len(replayed), "deliveries": views})
         return
-    style, sign = ("green", "✓") if replayed else ("yellow", "!")
-    paragraph(people(), Text(f"{sign} {say('messages-replayed', count=str(len(replayed)))}", style=style), indent=0, hanging=2)
+    if not replayed:
+        people().print(Text(f"! {say('messages-none-dead')}", style="yellow"))
+        return
+    people().print(Text(f"✓ {say('messages-replayed', count=str(len(replayed)))}", style="green"))
     for row in replayed:
         people().print(f"  {row.id} → {row.party}: {say('state-' + row.state)}", markup=False)
 
@@ -162,21 +169,21 @@ def _moment(text: str | None) -> datetime | None:
         misuse("messages-time", found=text)
 
 
-def _print_page(console: Console, page: Page[MessageRow]) -> None:
+def _print_page(console: Console, page: Page[MessageRow], ways: Mapping[str, Sequence[DeliveryRow]]) -> None:
     if not page.items:
         console.print(say("messages-none"))
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("at", "state", "message", "reference", "from", "id"):
+    for column in ("at", "state", "message", "reference", "from", "deliveries", "id"):
         table.add_column(say(f"column-{column}"), no_wrap=True)
     for row in page.items:
-        table.add_row(*_cells(row))
-    console.print(table)
+        table.add_row(*_cells(row, ways.get(row.id, ())))
+    show_table(console, table)
     if page.next_cursor:
         console.print(Text(say("messages-more", cursor=page.next_cursor), style="dim"))
 
 
-def _cells(row: MessageRow) -> tuple[Any, ...]:
+def _cells(row: MessageRow, deliveries: Sequence[DeliveryRow]) -> tuple[Text, ...]:
     accepted = row.state == MessageState.ACCEPTED
     state = Text("✓ " + say("state-accepted"), style="green") if accepted else Text(f"✗ {row.code or ''}", style="red")
     if accepted and row.warnings:
@@ -184,5 +191,11 @@ def _cells(row: MessageRow) -> tuple[Any, ...]:
     kind = f"{row.procedure or '-'} {row.type or '-'}/{row.function or '-'}"
     return (
         Text(row.received_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")), state, Text(kind), Text(row.reference or "-"),
-        Text(f"{row.sender or '-'} → {row.receiver or '-'}"), Text(row.id, style="dim"),
+        Text(f"{row.sender or '-'} → {row.receiver or '-'}"), _counted(deliveries), Text(row.id, style="dim"),
     )  # fmt: skip
+
+
+def _counted(deliveries: Sequence[DeliveryRow]) -> Text:
+    """Count deliveries by how they stand: done, set aside, refused or called off, under way."""
+    counts = Counter(SIGNS.get(State(row.state), WAITING) for row in deliveries)
+    return Text(" ").join(Text(f"{sign}{count}", style=style) for (sign, style), count in sorted(counts.items()))

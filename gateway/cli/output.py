@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from gateway.config import Settings
@@ -21,7 +22,7 @@ from gateway.errors import GatewayError, Problem, Unavailable, explain, remedy
 GOOD, REFUSED, USAGE, NOT_AVAILABLE = 0, 1, 2, 3
 LANGUAGES = ("vi", "en")
 DEFAULT_LANGUAGE = LANGUAGES[0]  # where neither --lang nor NSW_LANGUAGE says
-GOOD_SIGN, WARNING_SIGN, BAD_SIGN = "[green]✓[/]", "[yellow]![/]", "[red]✗[/]"
+WIDEST_TABLE = 200  # cells; the widest, of messages, has 150
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
@@ -89,6 +90,11 @@ def paragraph(console: Console, text: Text, *, indent: int, hanging: int = 0) ->
     console.print(Padding(first, (0, 0, 0, indent)), soft_wrap=False)
     for line in others:
         console.print(Padding(line, (0, 0, 0, indent + hanging)), soft_wrap=False)
+
+
+def show_table(console: Console, table: Table) -> None:
+    """Print a table whole: a narrow terminal breaks its lines, but no id is cut off."""
+    Console(file=console.file, width=max(console.width, WIDEST_TABLE), highlight=False).print(table)
 
 
 def problem_view(problem: Problem, code: str) -> dict[str, Any]:

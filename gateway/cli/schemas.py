@@ -15,8 +15,8 @@ from gateway.xml.catalog import Pack, read_catalogs
 from gateway.xml.install import FileReport, InstallReport, install
 from gateway.xml.shipped import shipped
 
-from .files import check_folder
-from .output import GOOD, REFUSED, AsJson, emit, language, paragraph, people, problem_view, refuse, say, settings, tell
+from .files import check_folder, reason_of
+from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, people, problem_view, refuse, say, settings, show_table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Schemas: install official packs, list and check what is there.")
 _SIGNS = {"good": ("✓", "green"), "mended": ("✓", "yellow"), "refused": ("✗", "red"), "unused": ("·", "dim")}
@@ -34,6 +34,8 @@ def install_command(folder: Folder, *, as_json: AsJson = False) -> None:
         load_schemas(chosen)
     except GatewayError as error:
         refuse(error, as_json=as_json)
+    except OSError as error:
+        misuse("file-not-written", path=chosen.schema_folder, reason=reason_of(error))
     if as_json:
         emit(_install_view(report))
     else:
@@ -149,4 +151,4 @@ def _print_list(console: Console, rows: list[dict[str, Any]]) -> None:
         style = "" if row["in_force"] else "dim"
         bounds = [str(row[bound] or "-")[:10] for bound in ("valid_from", "valid_to")]
         table.add_row(*(Text(cell, style=style) for cell in (row["name"], f"{row['pack']}@{row['version']}", *bounds)))
-    console.print(table)
+    show_table(console, table)

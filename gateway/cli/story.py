@@ -13,9 +13,9 @@ from gateway.store.queries import DeliveryRow, MessageRow, Moment
 
 from .output import language, paragraph, say
 
-_STYLES = {State.DELIVERED: ("✓", "green"), State.DEAD: ("✗", "red"), State.REJECTED: ("✗", "red"), State.CANCELLED: ("·", "dim")}
-_WAITING = ("…", "yellow")
-_KNOWN = frozenset({
+SIGNS = {State.DELIVERED: ("✓", "green"), State.DEAD: ("✗", "red"), State.REJECTED: ("✗", "red"), State.CANCELLED: ("·", "dim")}
+WAITING = ("…", "yellow")
+EVENTS = frozenset({
     "message.accepted", "message.refused", "delivery.settled", "delivery.rescued", "staff.replayed", "staff.cancelled",
 })  # fmt: skip
 
@@ -85,7 +85,7 @@ def _told(moment: Moment, parties: Mapping[str, str]) -> str:
     """Say an event in words; one that there are no words for is named."""
     values = {name: str(value) for name, value in moment.values.items()}
     party = values.get("party") or parties.get(moment.delivery or "", moment.delivery or "")
-    if moment.kind not in _KNOWN:
+    if moment.kind not in EVENTS:
         return " ".join([moment.kind, party, *(f"{name}={value}" for name, value in sorted(values.items()))])
     state = say(f"state-{values['state']}") if values.get("state") in set(State) else values.get("state", "")
     deliveries = str(len(values.get("deliveries", "").split()))
@@ -96,7 +96,7 @@ def _told(moment: Moment, parties: Mapping[str, str]) -> str:
 
 def _print_delivery(console: Console, row: DeliveryRow) -> None:
     state = State(row.state)
-    sign, style = _STYLES.get(state, _WAITING)
+    sign, style = SIGNS.get(state, WAITING)
     head = Text.assemble((f"{sign} {row.party}", style), f"  {say(f'state-{state}')}", (f"  {row.route}  {row.id}", "dim"))
     paragraph(console, head, indent=2)
     paragraph(console, Text(" · ".join(_details(row)), style="dim"), indent=4)

@@ -67,7 +67,7 @@ def verify(  # noqa: PLR0913  # one parameter an option, as the contract names t
     secret = read_small(key) if key else None
     installed = installation(as_json=as_json)
     question = Question(
-        at=_moment(at, installed) if at else now(),
+        at=now() if at is None else _moment(at, installed),
         registry=None if trusted else Trust(installed.settings.pki),
         directory=installed.rules,
         trusted=tuple(trusted),
@@ -76,7 +76,7 @@ def verify(  # noqa: PLR0913  # one parameter an option, as the contract names t
         key=secret,
         id_names=tuple(id_attr),
         policy=chosen,
-        party=_party(as_party, installed) if as_party else None,
+        party=None if as_party is None else _party(as_party, installed),
     )
     inside = unwrapped(data, installed.door, at=question.at)
     report = verify_file(inside.document if inside else data, question)

@@ -1,0 +1,52 @@
+"""Everything the command line says stands in both languages."""
+
+import re
+import string
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+import gateway.cli
+from gateway.cli.messages import MessageState
+from gateway.cli.story import EVENTS
+from gateway.lifecycle import State
+
+TEXTS = tomllib.loads((resources.files("gateway") / "texts" / "cli.toml").read_text("utf-8"))["cli"]
+SOURCES = "\n".join(path.read_text("utf-8") for path in sorted(Path(str(resources.files(gateway.cli))).glob("*.py")))
+
+
+def used() -> set[str]:
+    """Names in the sources: whole ones, and those made of a kind."""
+    whole = re.findall(r'"cli\.([a-z0-9-]+)"', SOURCES) + re.findall(r"(?:say|misuse)\(\s*[\"']([a-z0-9-]*[a-z0-9])[\"']", SOURCES)
+    chosen = re.findall(r'"((?:certs|schemas|verify|routes|sign|crl)-[a-z-]+)"', SOURCES)
+    examined = re.findall(r'_(?:good|warning|failed)\("([a-z]+)", "([a-z-]+)"', SOURCES)
+    doctor = {f"doctor-{part}" for pair in examined for part in pair} | {"doctor-certificates", "doctor-schemas", "doctor-rules"}
+    chosen += ["certificate-not-read"]
+    columns = re.findall(r"for column in \(([^)]*)\)", SOURCES)
+    headers = {f"column-{name}" for group in columns for name in re.findall(r'"([a-z]+)"', group)}
+    facts = {f"story-{name}" for name in re.findall(r'yield "([a-z-]+)",', SOURCES)} | {"story-timeline", "story-deliveries"}
+    states = {f"state-{state}" for state in (*State, *MessageState)}
+    verdicts = {f"routes-{v}" for v in ("chosen", "condition-false", "condition-unknown", "back-to-sender", "party-served")}
+    events = {f"event-{kind.replace('.', '-')}" for kind in EVENTS}
+    return {*whole, *chosen, *doctor, *headers, *facts, *states, *verdicts, *events, "verify-valid", "verify-invalid"}
+
+
+def test_everything_that_is_said_has_its_text() -> None:
+    assert used() - TEXTS.keys() == set()
+
+
+def test_every_text_is_said() -> None:
+    assert TEXTS.keys() - used() == set()
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+def test_both_languages_say_the_same_values(name: str) -> None:
+    def values(template: str) -> set[str]:
+        return {field for _, field, _, _ in string.Formatter().parse(template) if field}
+
+    text = TEXTS[name]
+    assert ("vi_fix" in text) == ("en_fix" in text)
+    assert values(text["vi"]) == values(text["en"])
+    assert values(text.get("vi_fix", "")) == values(text.get("en_fix", ""))
