@@ -141,7 +141,7 @@ def _settled(gateway: RunningGateway, count: int) -> None:
         lines = gateway.ask("GET", "/metrics").body.decode().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(SETTLED)) >= count
 
-    until(made, f"{count} deliveries made", seconds=120)
+    until(made, f"{count} deliveries made", seconds=120, every=0.25)
 
 
 def _accept_signatures(home: Path) -> None:

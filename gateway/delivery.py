@@ -25,6 +25,7 @@ from .routing.router import route_named
 from .routing.rules import RuleSet
 from .security.prover import Prover
 
+SIGNATURE_MARK = b"SignatureValue"  # what every XML signature holds, escaped or not
 NO_ADDRESS_PAUSE = timedelta(seconds=10)  # until somebody writes the party's address; nobody's failure
 PROBE_PAUSE = timedelta(seconds=1)  # a failed probe costs no attempt and soon waits again in the queue
 
@@ -82,8 +83,10 @@ class Delivery:
 
     def _prove(self, reply: Reply, adapter: Adapter, route: Route) -> None:
         """Prove a reply that is signed; one that is not is proved by the channel, unless the profile says that the agency signs."""
-        signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
-        self.prover.prove_reply(signed, route.party, demanded=adapter.profile.replies_signed)
+        demanded = adapter.profile.replies_signed
+        if demanded or SIGNATURE_MARK in reply.body:  # without a look inside, most replies show that nobody signed them
+            signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
+            self.prover.prove_reply(signed, route.party, demanded=demanded)
 
     def _policy(self, party: PartyCode) -> RetryPolicy:
         found = self.rules().party(party)

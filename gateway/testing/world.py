@@ -55,7 +55,7 @@ ADDRESSES = (
 )
 
 
-def until(look: Callable[[], T | None], what: str, *, seconds: float = 30.0) -> T:
+def until(look: Callable[[], T | None], what: str, *, seconds: float = 30.0, every: float = LOOK_EVERY) -> T:
     """Look until something is there, and give it; raises NotSeenError with what was missed."""
     deadline = time.monotonic() + seconds
     while True:
@@ -64,4 +64,4 @@ def until(look: Callable[[], T | None], what: str, *, seconds: float = 30.0) -> 
             return found
         if time.monotonic() > deadline:
             raise NotSeenError(f"not seen within {seconds:.0f} s: {what}")
-        time.sleep(LOOK_EVERY)
+        time.sleep(every)
