@@ -12,7 +12,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import perf_counter
 
@@ -64,6 +64,7 @@ class Delivery:
                 return Deferred(for_=NO_ADDRESS_PAUSE), None
             adapter = self.adapters[route.party.adapter]
             request = self.sealer.seal(self._request(claim, adapter, route))  # 7, 8
+            request = replace(request, reply_bytes=route.party.limits.reply_bytes)
             self.outbox.note(claim, request)  # 9
             reply = self.transport.send(request, timeout=route.timeout)  # 10
             self._prove(reply, adapter, route)  # 11

@@ -227,7 +227,10 @@ class Seal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request to a partner; `method` is POST unless said. `parts` are for multipart protocols."""
+    """One HTTP request to a partner; `method` is POST unless said. `parts` are for multipart protocols.
+
+    `reply_bytes` limits the answer; None leaves it to the transport.
+    """
 
     endpoint: str
     action: str
@@ -236,6 +239,7 @@ class Request:
     parts: tuple[bytes, ...] = ()
     seal: Seal | None = None
     method: str = "POST"
+    reply_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

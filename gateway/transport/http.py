@@ -180,7 +180,7 @@ class _Session:
 
     def perform(self, request: Request, timeout: timedelta) -> Reply:
         """Carry one request; raises Unavailable."""
-        self._head, self._body, self._room, self._head_room = [], [], self._limit, HEADER_BYTES
+        self._head, self._body, self._room, self._head_room = [], [], self._limit_of(request), HEADER_BYTES
         try:
             self._prepare(request, timeout)
             self._curl.perform()
@@ -193,6 +193,9 @@ class _Session:
     def close(self) -> None:
         """Close the handle and its connections."""
         self._curl.close()
+
+    def _limit_of(self, request: Request) -> int:
+        return self._limit if request.reply_bytes is None else request.reply_bytes
 
     def _prepare(self, request: Request, timeout: timedelta) -> None:
         seconds = timeout.total_seconds()
@@ -224,7 +227,7 @@ class _Session:
         values = {
             "host": _place(request.endpoint),
             "seconds": f"{timeout.total_seconds():g}",
-            "limit": f"{self._limit}",
+            "limit": f"{self._limit_of(request)}",
             "detail": f"libcurl {code}: {self._curl.errstr()}",
         }
         refusal = _NothingLeft if text in NOTHING_LEFT else Unavailable

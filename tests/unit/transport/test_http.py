@@ -363,3 +363,14 @@ def test_the_texts_and_the_table_name_the_same_problems() -> None:
 
     assert {f"transport.{name}" for name in entries} == {*TEXTS.values(), "transport.header", "transport.other"}
     assert fields <= {"host", "seconds", "limit", "detail"}
+
+
+def test_request_s_own_limit_comes_before_the_transport_s() -> None:
+    with partner(keeping([])) as place, HttpTransport() as transport:
+        request = Request(endpoint=f"http://{place}/", action="", body=b"x", reply_bytes=1)
+
+        with pytest.raises(Unavailable) as refused:
+            transport.send(request, timeout=timedelta(seconds=5))
+
+    assert refused.value.problems[0].text == "transport.too-large"
+    assert refused.value.problems[0].values["limit"] == "1"
