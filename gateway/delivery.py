@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import perf_counter
 
-from .errors import GatewayError, NotValid, StaleClaim
+from .errors import Code, GatewayError, NotValid, Problem, StaleClaim
 from .lifecycle import Deferred, Failed, Outcome, State, next_step
 from .model import PartyCode, Reply, Request, RetryPolicy, Route
 from .outbox.circuit import Carried
@@ -78,9 +78,12 @@ class Delivery:
             return Failed(code="defect", detail=type(error).__name__), reply
 
     def _request(self, claim: Claim, adapter: Adapter, route: Route) -> Request:
-        if claim.state is State.AWAITING_REPLY and isinstance(adapter, Pollable):
-            return adapter.poll(claim.reference, route)
-        return adapter.encode(self.outbox.load(claim), route)
+        """Ask about what the partner already took, send anything else; what was taken is never sent again."""
+        if claim.state is not State.AWAITING_REPLY:
+            return adapter.encode(self.outbox.load(claim), route)
+        if not isinstance(adapter, Pollable):
+            raise NotValid(Code.NOT_ALLOWED, Problem(text="outbox.cannot-ask", values={"adapter": adapter.profile.name}))
+        return adapter.poll(claim.reference, route)
 
     def _prove(self, reply: Reply, adapter: Adapter, route: Route) -> None:
         """Prove a reply that is signed; one that is not is proved by the channel, unless the profile says that the agency signs."""

@@ -1,0 +1,228 @@
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.delivery import Delivery
+from gateway.errors import Code, NotValid, Problem, StaleClaim, Unavailable
+from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, State, Step
+from gateway.model import Envelope, Party, PartyCode, Reply, Request, Route
+from gateway.ports import Claim, Profile
+from gateway.routing.rules import RuleSet, load
+from gateway.security.prover import Prover
+from gateway.security.trust import Trust
+from gateway.testing import builders
+from gateway.xml.shipped import shipped
+
+NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+ENDPOINT = "http://127.0.0.1:1/ws"
+
+
+@dataclass
+class Told:
+    """An outbox that remembers what it was told."""
+
+    steps: list[Step] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    noted: list[Request] = field(default_factory=list)
+    lost: bool = False
+
+    def load(self, claim: Claim) -> Envelope:
+        return replace(builders.envelope(), id=claim.message)
+
+    def note(self, claim: Claim, request: Request) -> None:
+        if self.lost:
+            raise StaleClaim(Code.CONFLICT, Problem(text="outbox.stale", values={"delivery": claim.delivery}))
+        self.noted.append(request)
+
+    def settle(self, _claim: Claim, step: Step, outcome: Outcome, _reply: Reply | None) -> None:
+        self.steps.append(step)
+        self.outcomes.append(outcome)
+
+
+class Agency:
+    """An adapter whose decode is given."""
+
+    profile = Profile(name="agency", protocol="vnsw", specification="")
+
+    def __init__(self, decode: Callable[[Reply], Outcome]) -> None:
+        self._decode = decode
+        self.encoded = 0
+
+    def encode(self, _envelope: Envelope, route: Route) -> Request:
+        self.encoded += 1
+        return Request(endpoint=route.endpoint, action="", body=b"message")
+
+    def decode(self, reply: Reply) -> Outcome:
+        return self._decode(reply)
+
+
+class AskedLater(Agency):
+    def poll(self, reference: str, route: Route) -> Request:
+        return Request(endpoint=route.endpoint, action="", body=reference.encode())
+
+
+class Wire:
+    """A transport that answers, or fails in one way."""
+
+    def __init__(self, failure: str = "") -> None:
+        self._failure = failure
+        self.sent: list[Request] = []
+
+    def send(self, request: Request, *, timeout: timedelta) -> Reply:
+        assert timeout > timedelta(0)
+        self.sent.append(request)
+        if self._failure:
+            raise Unavailable(Code.UNAVAILABLE, Problem(text=f"transport.{self._failure}"))
+        return Reply(status=200, body=b"answer")
+
+
+class Unsealed:
+    def seal(self, request: Request) -> Request:
+        return request
+
+
+@pytest.fixture(scope="module")
+def rules() -> RuleSet:
+    return load([shipped("routing_rules")])
+
+
+def carrier(rules: RuleSet, told: Told, agency: Agency, wire: Wire, *, endpoint: str = ENDPOINT) -> Delivery:
+    party = replace(_bnn(rules), endpoint=endpoint, adapter="agency")
+    known = replace(rules, spellings={**rules.spellings, "BNN": party}, routes={})
+    return Delivery(
+        outbox=told,  # type: ignore[arg-type]  # only what delivery calls
+        adapters={"agency": agency},
+        rules=lambda: known,
+        sealer=Unsealed(),
+        transport=wire,
+        prover=Prover(Trust(Path("/nowhere")), lambda: NOW, rules.zone),
+        clock=lambda: NOW,
+        watch=lambda _event, _fields: None,
+    )
+
+
+def _bnn(rules: RuleSet) -> Party:
+    party = rules.party("BNN")
+    assert party is not None
+    return party
+
+
+def a_claim(*, state: State = State.QUEUED, attempt: int = 1, reference: str = "") -> Claim:
+    return Claim(
+        delivery=builders.envelope().id,  # type: ignore[arg-type]  # any id
+        token=os.urandom(4).hex(),
+        until=NOW + timedelta(seconds=90),
+        state=state,
+        attempt=attempt,
+        party=PartyCode("BNN"),
+        route="to-BNN",
+        reference=reference,
+        message=builders.envelope().id,
+    )
+
+
+def test_delivered_is_noted_before_it_is_sent_and_settled_after(rules: RuleSet) -> None:
+    told, wire = Told(), Wire()
+
+    carrier(rules, told, Agency(lambda _: Delivered(reference="7")), wire).carry(a_claim())
+
+    assert [r.body for r in told.noted] == [r.body for r in wire.sent] == [b"message"]
+    assert [s.to for s in told.steps] == [State.DELIVERED]
+
+
+def test_silent_partner_is_tried_again_by_policy(rules: RuleSet) -> None:
+    told = Told()
+
+    carried = carrier(rules, told, Agency(lambda _: Delivered()), Wire("timeout")).carry(a_claim())
+
+    assert carried.outcome == Failed(code="timeout")
+    assert carried.away
+    assert (told.steps[0].to, told.steps[0].reason) == (State.RETRYING, "timeout")
+
+
+def test_probe_that_fails_costs_no_attempt(rules: RuleSet) -> None:
+    told = Told()
+
+    carrier(rules, told, Agency(lambda _: Delivered()), Wire("refused")).carry(a_claim(), probe=True)
+
+    assert (told.steps[0].to, told.steps[0].counts) == (State.RETRYING, False)
+
+
+def test_lost_claim_sends_nothing(rules: RuleSet) -> None:
+    wire = Wire()
+
+    with pytest.raises(StaleClaim):
+        carrier(rules, Told(lost=True), Agency(lambda _: Delivered()), wire).carry(a_claim())
+
+    assert wire.sent == []
+
+
+def test_defect_of_an_adapter_ends_as_a_failure_with_its_name(rules: RuleSet) -> None:
+    def broken(_: Reply) -> Outcome:
+        raise KeyError("x")
+
+    told = Told()
+
+    carrier(rules, told, Agency(broken), Wire()).carry(a_claim())
+
+    assert told.outcomes == [Failed(code="defect", detail="KeyError")]
+    assert told.steps[0].to is State.RETRYING
+
+
+def test_message_the_agency_cannot_be_sent_is_set_aside_at_once(rules: RuleSet) -> None:
+    class Particular(Agency):
+        def encode(self, _envelope: Envelope, _route: Route) -> Request:
+            raise NotValid(Code.SCHEMA, Problem(text="wsdl.value"))
+
+    told = Told()
+
+    carrier(rules, told, Particular(lambda _: Delivered()), Wire()).carry(a_claim())
+
+    assert (told.steps[0].to, told.steps[0].reason) == (State.DEAD, "value")
+
+
+def test_party_without_an_address_waits_and_loses_no_attempt(rules: RuleSet) -> None:
+    told, wire = Told(), Wire()
+
+    carrier(rules, told, Agency(lambda _: Delivered()), wire, endpoint="").carry(a_claim())
+
+    assert isinstance(told.outcomes[0], Deferred)
+    assert (told.steps[0].counts, wire.sent) == (False, [])
+
+
+def test_what_the_partner_took_is_asked_about_and_not_sent_again(rules: RuleSet) -> None:
+    agency, wire, told = AskedLater(lambda _: Accepted(reference="T", ask_again_in=timedelta(seconds=5))), Wire(), Told()
+
+    carrier(rules, told, agency, wire).carry(a_claim(state=State.AWAITING_REPLY, reference="T"))
+
+    assert (agency.encoded, [r.body for r in wire.sent]) == (0, [b"T"])
+    assert told.steps[0].to is State.AWAITING_REPLY
+
+
+def test_adapter_that_can_no_longer_ask_sets_aside_instead_of_sending_twice(rules: RuleSet) -> None:
+    agency, wire, told = Agency(lambda _: Delivered()), Wire(), Told()
+
+    carrier(rules, told, agency, wire).carry(a_claim(state=State.AWAITING_REPLY, reference="T"))
+
+    assert (agency.encoded, wire.sent) == (0, [])
+    assert (told.steps[0].to, told.steps[0].reason) == (State.DEAD, "cannot-ask")
+
+
+def test_removed_party_sets_the_delivery_aside(rules: RuleSet) -> None:
+    told = Told()
+
+    carrier(rules, told, Agency(lambda _: Delivered()), Wire()).carry(replace(a_claim(), party=PartyCode("GONE")))
+
+    assert told.steps[0].to is State.DEAD
+
+
+def test_partner_s_reply_limit_goes_with_the_request(rules: RuleSet) -> None:
+    wire = Wire()
+
+    carrier(rules, Told(), Agency(lambda _: Delivered()), wire).carry(a_claim())
+
+    assert wire.sent[0].reply_bytes == _bnn(rules).limits.reply_bytes
