@@ -1,6 +1,7 @@
 """A circuit breaker a partner: one that does not answer is left alone, and asked again every few seconds."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -95,14 +96,22 @@ class Circuits:
         return sorted(codes, key=lambda code: self._lines[code].served)
 
     def _share(self, wanted: Mapping[PartyCode, int], free: int) -> dict[PartyCode, int]:
-        """Deal free places one at a time, each to the partner that holds fewest, of equals to the one served longest ago."""
-        given = dict.fromkeys(self._by_turn(wanted), 0)
-        for _ in range(free):
-            short = [code for code, n in given.items() if n < wanted[code]]
-            if not short:
+        """Deal free places one at a time, each to the partner that holds fewest, of equals to the one served longest ago.
+
+        A second place is dealt only while there is one left for each partner that holds none, up to half of all: partners that
+        hang together cannot take every thread.
+        """
+        holding = {code: line.under_way for code, line in self._lines.items()}
+        half = (sum(holding.values()) + free) // 2
+        given: Counter[PartyCode] = Counter()
+        for left in range(free, 0, -1):
+            short = [code for code in self._by_turn(wanted) if given[code] < wanted[code]]
+            code = min(short, key=holding.__getitem__, default=None)
+            if code is None or (holding[code] and left <= min(half, list(holding.values()).count(0))):
                 break
-            given[min(short, key=lambda code: self._lines[code].under_way + given[code])] += 1
-        return {code: n for code, n in given.items() if n}
+            holding[code] += 1
+            given[code] += 1
+        return dict(given)
 
 
 def _may_probe(line: _Line, now: datetime) -> bool:

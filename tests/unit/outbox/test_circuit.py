@@ -131,6 +131,22 @@ def test_our_defects_and_one_messages_failures_say_nothing_about_the_partner(car
     assert not circuits.open()
 
 
+def test_second_place_is_dealt_only_while_others_that_hold_none_can_still_have_one() -> None:
+    circuits, others = Circuits(), [party("C"), party("D")]
+    circuits.room([A, *others], free=8, now=NOW)
+    circuits.begun(A.code, probe=False)
+
+    assert circuits.room([A], free=4, now=NOW)[0] == {"A": 2}
+    assert circuits.room([A], free=2, now=NOW)[0] == {"A": 1}
+
+
+def test_many_partners_that_hold_none_keep_no_more_than_half_of_the_threads() -> None:
+    circuits, others = Circuits(), [party(f"P{n}") for n in range(50)]
+    circuits.room([A, *others], free=8, now=NOW)
+
+    assert circuits.room([A], free=8, now=NOW)[0] == {"A": 4}
+
+
 def test_free_place_goes_to_the_partner_that_holds_fewest() -> None:
     circuits = Circuits()
     circuits.begun(A.code, probe=False)
