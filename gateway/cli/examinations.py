@@ -12,16 +12,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-import pycurl
 from lxml import etree
 
 from gateway.bootstrap import discover, load_rules, load_schemas, open_store
 from gateway.config import Settings
 from gateway.errors import GatewayError, Problem
 from gateway.routing.ruleset import RuleSet
+from gateway.transport.http import library
 from gateway.xml.schemas import Schemas
 
 from .holdings import Holding, holdings
@@ -33,6 +34,7 @@ NEEDED_DISK, LITTLE_DISK = 256 * 2**20, 2 * 2**30  # bytes: a day of a small gat
 AHEAD = timedelta(minutes=5)  # what the clocks of one network may differ by
 EARLIEST = datetime.fromisoformat("2026-01-01T00:00:00+00:00")  # before this release: a clock that shows less was never set
 REACH_SECONDS = 1.0
+KIBI = 1024
 
 _OWN = re.compile(r"\bnsw\b|\bgateway\.cli\b")
 
@@ -72,14 +74,15 @@ def _python() -> Finding:
 
 def _libraries() -> Finding:
     """Name the C libraries that do the work, and the versions in use."""
-    versions = {
-        "libxml2": ".".join(map(str, etree.LIBXML_VERSION)),
-        "libcurl": pycurl.version_info()[1],
-        "TLS": pycurl.version_info()[5],
-        "OpenSSL": ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0],
-        "SQLite": sqlite3.sqlite_version,
-    }
-    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    openssl = ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]
+    versions = (
+        f"libxml2 {'.'.join(map(str, etree.LIBXML_VERSION))}",
+        library(),
+        f"OpenSSL {openssl}",
+        f"cryptography {version('cryptography')}",
+        f"SQLite {sqlite3.sqlite_version}",
+    )
+    listed = ", ".join(versions)
     good = sqlite3.sqlite_version_info >= OLDEST_SQLITE
     return _good("libraries", "list", listed=listed) if good else _failed("libraries", "sqlite-old", listed=listed)
 
@@ -231,7 +234,7 @@ def _existing(path: Path) -> Path:
 
 def _size(number: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:  # noqa: PLR2004  # what the units mean
+        if number < KIBI:
             return f"{number:.0f} {unit}"
-        number /= 1024
+        number /= KIBI
     return f"{number:.1f} TiB"

@@ -129,15 +129,20 @@ def reject(*problems: Problem) -> NoReturn:
     raise typer.Exit(USAGE)
 
 
+def place_of(problem: Problem) -> str:
+    """Write where a problem is: its path, its line."""
+    return _place_of(problem, language())
+
+
 def _tell(console: Console, problems: Iterable[Problem], spoken: str) -> None:
     for problem in problems:
         paragraph(console, Text("✗ ", style="red") + Text(explain(problem, spoken), style="default"), indent=0, hanging=2)
-        if place := place_of(problem):
+        if place := _place_of(problem, spoken):
             console.print(f"  [dim]{escape(place)}[/]")
         if advice := remedy(problem, spoken):
             paragraph(console, Text("→ ", style="cyan") + Text(advice, style="default"), indent=2, hanging=2)
 
 
-def place_of(problem: Problem) -> str:
-    """Write where a problem is, as editors understand it: path:line."""
-    return ":".join(str(part) for part in (problem.path, problem.line) if part)
+def _place_of(problem: Problem, spoken: str) -> str:
+    line = explain(Problem(text="cli.line", values={"line": str(problem.line)}), spoken) if problem.line else ""
+    return ", ".join(part for part in (problem.path, line) if part)

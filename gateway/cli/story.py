@@ -11,7 +11,7 @@ from gateway.errors import Problem, explain, remedy
 from gateway.lifecycle import State
 from gateway.store.queries import DeliveryRow, MessageRow, Moment
 
-from .output import language, paragraph, say
+from .output import language, paragraph, place_of, say
 
 SIGNS = {State.DELIVERED: ("✓", "green"), State.DEAD: ("✗", "red"), State.REJECTED: ("✗", "red"), State.CANCELLED: ("·", "dim")}
 WAITING = ("…", "yellow")
@@ -65,8 +65,7 @@ def _print_stored(console: Console, stored: Iterable[Mapping[str, Any]], sign: t
     for item in stored:
         problem = Problem(text=item["text"], path=item.get("path"), line=item.get("line"))
         paragraph(console, Text.assemble(sign, explain(problem, spoken)), indent=2, hanging=2)
-        place = ", ".join(part for part in (problem.path, say("line", line=str(problem.line)) if problem.line else "") if part)
-        if place:
+        if place := place_of(problem):
             paragraph(console, Text(place, style="dim"), indent=4)
         if advice := remedy(problem, spoken):
             paragraph(console, Text.assemble(("→ ", "cyan"), advice), indent=4, hanging=2)

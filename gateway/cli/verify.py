@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.bootstrap import now
-from gateway.errors import Problem, explain, remedy
+from gateway.errors import explain, remedy
 from gateway.protocols.vnsw.codes import field_code
 from gateway.routing.suggest import nearest
 from gateway.security import certificates
@@ -26,18 +26,18 @@ from gateway.security.trust import Trust
 from .files import read_document, read_small
 from .installation import Installation, installation
 from .opening import unwrapped
-from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, people, say, tell
+from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, people, place_of, say, tell
 
 T = TypeVar("T")
 TITLE_CELLS = 28  # of a check's title; the longest in either language
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Any XML document with signatures; - for standard input.")]
-Trusted = Annotated[list[Path], typer.Option("--trust", metavar="PEM", help="Trust these certificates instead of the registry.")]
-Untrusted = Annotated[list[Path], typer.Option("--untrusted", metavar="PEM", help="Issuers' certificates that the document lacks.")]
-Crls = Annotated[list[Path], typer.Option("--crl", metavar="FILE", help="Revocation lists, PEM or DER.")]
+Trusted = Annotated[list[Path] | None, typer.Option("--trust", metavar="PEM", help="Trust these certificates instead of the registry.")]
+Untrusted = Annotated[list[Path] | None, typer.Option("--untrusted", metavar="PEM", help="Issuers' certificates that the document lacks.")]
+Crls = Annotated[list[Path] | None, typer.Option("--crl", metavar="FILE", help="Revocation lists, PEM or DER.")]
 KeyFile = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="A public key, or an HMAC key; needs --policy permissive.")]
 IdNames = Annotated[
-    list[str], typer.Option("--id-attr", metavar="NAME", help="An attribute that holds identifiers, besides Id, ID and id.")
+    list[str] | None, typer.Option("--id-attr", metavar="NAME", help="An attribute that holds identifiers, besides Id, ID and id.")
 ]
 PolicyName = Annotated[str, typer.Option("--policy", metavar="NAME", help="gateway, or permissive for diagnosis.")]
 Party = Annotated[str | None, typer.Option("--as", metavar="PARTY", help="Who must have signed; without it the party in From.")]
@@ -49,11 +49,11 @@ Moment = Annotated[
 def verify(  # noqa: PLR0913  # one parameter an option, as the contract names them
     file: File,
     *,
-    trust: Trusted = [],  # noqa: B006  # typer wants the list itself
-    untrusted: Untrusted = [],  # noqa: B006
-    crl: Crls = [],  # noqa: B006
+    trust: Trusted = None,
+    untrusted: Untrusted = None,
+    crl: Crls = None,
     key: KeyFile = None,
-    id_attr: IdNames = [],  # noqa: B006
+    id_attr: IdNames = None,
     policy: PolicyName = GATEWAY.name,
     as_party: Party = None,
     at: Moment = None,
@@ -63,7 +63,7 @@ def verify(  # noqa: PLR0913  # one parameter an option, as the contract names t
     data = read_document(file)
     chosen = _policy(policy)
     trusted, issuers = _certificates(trust), _certificates(untrusted)
-    crls = [found for path in crl for found in _read(path, read_crls, "crl-not-read")]
+    crls = [found for path in crl or () for found in _read(path, read_crls, "crl-not-read")]
     secret = read_small(key) if key else None
     installed = installation(as_json=as_json)
     question = Question(
@@ -74,7 +74,7 @@ def verify(  # noqa: PLR0913  # one parameter an option, as the contract names t
         untrusted=tuple(issuers),
         crls=tuple(crls),
         key=secret,
-        id_names=tuple(id_attr),
+        id_names=tuple(id_attr or ()),
         policy=chosen,
         party=None if as_party is None else _party(as_party, installed),
     )
@@ -96,8 +96,8 @@ def _policy(name: str) -> Policy:
     return POLICIES[name]
 
 
-def _certificates(paths: Sequence[Path]) -> list[Certificate]:
-    return [found for path in paths for found in _read(path, _pem_or_der, "certificate-not-read")]
+def _certificates(paths: Sequence[Path] | None) -> list[Certificate]:
+    return [found for path in paths or () for found in _read(path, _pem_or_der, "certificate-not-read")]
 
 
 def _pem_or_der(data: bytes) -> Sequence[Certificate]:
@@ -163,12 +163,7 @@ def _print_check(console: Console, check: Check) -> None:
     paragraph(console, Text.assemble(sign, f" {check.number:>2} {title} ", (detail, style)), indent=2, hanging=TITLE_CELLS + 6)
     if check.passed:
         return
-    if place := _place(check.detail):
+    if place := place_of(check.detail):
         console.print(Text(f"{'':7}{place}", style="dim"))
     if advice := remedy(check.detail, spoken):
         paragraph(console, Text.assemble(("→ ", "cyan"), (advice, "green")), indent=7, hanging=2)
-
-
-def _place(problem: Problem) -> str:
-    line = say("line", line=str(problem.line)) if problem.line else ""
-    return ", ".join(part for part in (problem.path, line) if part)

@@ -139,6 +139,12 @@ def check_sendable(request: Request) -> None:
         raise ValueError("a request is sent as one body, by a method that has an answer")
 
 
+def library() -> str:
+    """Name libcurl's version, and its TLS library's."""
+    found = pycurl.version_info()
+    return f"libcurl {found[1]}, {found[5]}"
+
+
 class _NothingLeft(Unavailable):
     """No connection came about, so trying again cannot send anything twice."""
 

@@ -79,9 +79,10 @@ def test_database_of_another_version_fails(examined: Look, home: Path) -> None:
 def test_clock_that_was_set_back_fails(examined: Look, home: Path) -> None:
     upgrade(Settings(home=home).database)
     with sqlite3.connect(home / "gateway.db") as database:
-        row = ("x", "refused", 4_000_000_000_000_000, "rest", "open:-", "/", "00", 400, "{}")
-        columns = "id, state, received_at, door, channel, path, sha256, answer_status, answer_headers"
-        database.execute(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+        database.execute(
+            "INSERT INTO messages (id, state, received_at, door, channel, path, sha256, answer_status, answer_headers) "
+            "VALUES ('x', 'refused', 4000000000000000, 'rest', 'open:-', '/', '00', 400, '{}')"
+        )
     database.close()
 
     assert examined("database").told.text == "cli.doctor-clock-behind"
