@@ -110,15 +110,20 @@ class Store:
 class Reloader(threading.Thread):
     """Looks once a second whether rule files changed."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, *, watch: Watch, every: float = RELOAD_SECONDS) -> None:
         super().__init__(name="rules", daemon=True)
         self._rules = rules
+        self._watch = watch
+        self._every = every
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Reload until stopped; what does not pass never replaces the set in force."""
-        while not self._stopping.wait(RELOAD_SECONDS):
-            self._rules.reload_if_changed()
+        while not self._stopping.wait(self._every):
+            try:
+                self._rules.reload_if_changed()
+            except Exception as error:  # noqa: BLE001  # a defect must not keep every later change from being seen
+                self._watch("rules.defect", {"defect": type(error).__name__})
 
     def stop(self) -> None:
         """Stop looking."""
@@ -173,7 +178,7 @@ def hold(settings: Settings) -> Sole | None:
     parsed = make_url(settings.database)
     if parsed.get_backend_name() != "sqlite":
         return None
-    return Sole(Path(f"{parsed.database}.lock"))
+    return Sole(Path(f"{Path(parsed.database or '').resolve()}.lock"))  # one lock a file, whatever links lead to it
 
 
 def build(settings: Settings) -> Hub:
@@ -233,7 +238,7 @@ def build(settings: Settings) -> Hub:
         watch=telemetry,
         _database=database,
         _workers=workers,
-        _reloader=Reloader(rules),
+        _reloader=Reloader(rules, watch=telemetry),
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -64,15 +65,17 @@ class FileCipher:
 
 
 def _make(path: Path, entropy: Entropy) -> None:
-    """Make a key file once; two processes that start together agree on the first one's."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    """Make a key file once, whole: two processes that start together agree on the first one's, and a killed one leaves none."""
+    if path.exists():
         return
-    with os.fdopen(descriptor, "wb") as file:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(entropy(KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        path.hardlink_to(part)  # fails where another process was first
+    part.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     os.fsync(folder)  # a key that a power loss takes back would take all content with it
     os.close(folder)

@@ -74,3 +74,31 @@ def test_repr_shows_no_key(tmp_path: Path, cipher: FileCipher) -> None:
     keys = [p.read_bytes() for p in (tmp_path / "keys").iterdir()]
 
     assert all(repr(key)[2:-1] not in repr(cipher) and key.hex() not in repr(cipher) for key in keys)
+
+
+def test_a_first_start_that_is_killed_leaves_no_half_made_key(tmp_path: Path) -> None:
+    def killed(_: int) -> bytes:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FileCipher(tmp_path / "keys", entropy=killed)
+
+    assert list((tmp_path / "keys").glob("*.key")) == []
+    assert FileCipher(tmp_path / "keys", entropy=os.urandom).encrypt(b"x", context="c")
+
+
+def test_of_two_first_starts_at_once_the_second_takes_the_firsts_keys(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    made = [os.urandom(32)] * 2
+
+    def slower(_: int) -> bytes:
+        if made:  # the other process is done before this one has written its own
+            name = "content-1.key" if len(made) == 2 else "digest.key"
+            (keys / name).write_bytes(made.pop())
+        return os.urandom(32)
+
+    first_key = made[0]
+    FileCipher(keys, entropy=slower)
+
+    assert (keys / "content-1.key").read_bytes() == (keys / "digest.key").read_bytes() == first_key
+    assert [path.name for path in keys.iterdir() if path.name.endswith(".part")] == []

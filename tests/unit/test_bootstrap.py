@@ -1,0 +1,126 @@
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from gateway.bootstrap import Reloader, build, discover, hold, load_rules, load_schemas, open_store
+from gateway.config import Settings
+from gateway.errors import GatewayError, Unavailable
+from gateway.routing.rules import Rules
+from gateway.security.devpki import generate
+from gateway.store.migrate import upgrade
+
+PATIENCE = 5.0
+
+
+class Flaky:
+    """Rules whose first reload is a defect."""
+
+    def __init__(self) -> None:
+        self.again = threading.Event()
+        self.asked = 0
+
+    def reload_if_changed(self) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise ZeroDivisionError
+        self.again.set()
+
+
+@pytest.fixture
+def chosen(tmp_path: Path) -> Settings:
+    generate(tmp_path / "pki", now=datetime.now(UTC))
+    return Settings(home=tmp_path)
+
+
+def test_every_adapter_is_found_by_its_entry_point() -> None:
+    found = discover()
+
+    assert {"agriculture", "customs", "ephyto_hub", "portal"} <= set(found)
+    assert all(name == adapter.profile.name for name, adapter in found.items())
+
+
+def test_the_shipped_rules_pass_against_the_shipped_schemas_and_adapters(chosen: Settings) -> None:
+    rules = load_rules(chosen, load_schemas(chosen), discover())
+
+    assert rules.problems == ()
+
+
+def test_rules_that_name_an_adapter_nobody_has_do_not_pass(chosen: Settings) -> None:
+    with pytest.raises(GatewayError) as refused:
+        load_rules(chosen, load_schemas(chosen), {})
+
+    assert {problem.text for problem in refused.value.problems} == {"routing.adapter-unknown"}
+
+
+def test_a_defect_in_reloading_does_not_end_it() -> None:
+    rules, events = Flaky(), list[tuple[str, Mapping[str, object]]]()
+    reloader = Reloader(cast("Rules", rules), watch=lambda event, fields: events.append((event, fields)), every=0.001)
+    reloader.start()
+
+    assert rules.again.wait(PATIENCE)
+    reloader.stop()
+
+    assert events == [("rules.defect", {"defect": "ZeroDivisionError"})]
+    assert not reloader.is_alive()
+
+
+def test_one_process_holds_a_database_by_whatever_name_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    lock = hold(Settings(home=tmp_path / "real"))
+    assert lock
+
+    with pytest.raises(Unavailable):
+        hold(Settings(home=tmp_path / "link"))
+
+    lock.release()
+
+
+def test_a_store_that_is_not_there_is_refused_and_not_made(chosen: Settings) -> None:
+    with pytest.raises(Unavailable) as refused, open_store(chosen):
+        pass
+
+    assert refused.value.problems[0].text == "store.absent"
+    assert not (chosen.home / "gateway.db").exists()
+
+
+def test_a_store_opens_beside_a_gateway(chosen: Settings) -> None:
+    upgrade(chosen.database)
+
+    with open_store(chosen) as store:
+        assert store.queries.counts().oldest_due is None
+        assert store.queries.messages().items == ()
+
+
+def test_a_gateway_without_its_key_is_not_built(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        build(Settings(home=tmp_path))
+
+
+def test_a_gateway_is_ready_starts_and_stops(chosen: Settings) -> None:
+    hub = build(chosen)
+
+    hub.start()
+
+    assert hub.ready() == []
+    assert hub.clock().tzinfo is UTC
+    assert hub.new_id() != hub.new_id()
+    hub.stop()
+    assert [problem.text for problem in hub.ready()] == ["store.away"]
+
+
+def test_what_is_not_ready_is_named(chosen: Settings) -> None:
+    hub = build(chosen)
+    (chosen.pki / "parties" / "BAD.pem").write_text("no certificate", "ascii")
+    (chosen.home / "rules").mkdir()
+    (chosen.home / "rules" / "endpoints.toml").write_text("[endpoints", "utf-8")
+    hub.rules.reload_if_changed()
+
+    problems = hub.ready()
+
+    assert {problem.text for problem in problems} == {"routing.not-toml", "signature.certificate-file"}
+    hub.stop()
