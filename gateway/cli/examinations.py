@@ -18,12 +18,12 @@ from typing import Literal
 
 from lxml import etree
 
-from gateway.bootstrap import discover, load_rules, load_schemas, open_store
+from gateway.bootstrap import discover, load_schemas, open_store
 from gateway.config import Settings
 from gateway.errors import GatewayError, Problem
-from gateway.routing.ruleset import RuleSet
+from gateway.routing.rules import RuleSet, check
 from gateway.transport.http import library
-from gateway.xml.schemas import Schemas
+from gateway.xml.shipped import shipped
 
 from .holdings import Holding, holdings
 from .listeners import listener
@@ -35,6 +35,7 @@ AHEAD = timedelta(minutes=5)  # what the clocks of one network may differ by
 EARLIEST = datetime.fromisoformat("2026-01-01T00:00:00+00:00")  # before this release: a clock that shows less was never set
 REACH_SECONDS = 1.0
 KIBI = 1024
+MAX_REASON = 200  # characters of a foreign error
 
 _OWN = re.compile(r"\bnsw\b|\bgateway\.cli\b")
 
@@ -183,24 +184,24 @@ def _ending(held: Holding) -> Finding:
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
-    """Examine schemas and rules, and what the rules need from elsewhere."""
+    """Examine adapters, schemas and rules, each of which the next one needs."""
+    try:
+        adapters = frozenset(discover())
+    except Exception as error:  # noqa: BLE001  # an adapter is somebody else's program, and may fail in any way
+        yield _failed("adapters", "adapters-broken", reason=f"{type(error).__name__}: {error}"[:MAX_REASON])
+        return
+    yield _good("adapters", "adapters-good", names=", ".join(sorted(adapters)))
     try:
         schemas = load_schemas(settings)
     except GatewayError as error:
         yield from (Finding(name="schemas", state="failed", told=problem) for problem in error.problems)
         return
     yield _good("schemas", "schemas-good", count=str(len(schemas.names())), version=schemas.version)
-    yield from _rules(settings, schemas)
-
-
-def _rules(settings: Settings, schemas: Schemas) -> Iterator[Finding]:
-    try:
-        rules = load_rules(settings, schemas, discover()).current
-    except GatewayError as error:
-        yield from (Finding(name="rules", state="failed", told=problem) for problem in error.problems)
-        return
-    yield _good("rules", "rules-good", version=rules.version, count=str(len(rules.procedures)))
-    yield _parties(settings, rules)
+    report = check((settings.rule_folder, shipped("routing_rules")), schemas=schemas.names(), adapters=adapters)
+    yield from (Finding(name="rules", state="failed", told=problem) for problem in report.problems)
+    if report.passed and report.rules:
+        yield _good("rules", "rules-good", version=report.rules.version, count=str(report.procedures))
+        yield _parties(settings, report.rules)
 
 
 def _parties(settings: Settings, rules: RuleSet) -> Finding:

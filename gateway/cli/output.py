@@ -12,7 +12,6 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from gateway.errors import GatewayError, Problem, Unavailable, explain, remedy
 GOOD, REFUSED, USAGE, NOT_AVAILABLE = 0, 1, 2, 3
 LANGUAGES = ("vi", "en")
 DEFAULT_LANGUAGE = LANGUAGES[0]  # where neither --lang nor NSW_LANGUAGE says
+NARROWEST_TEXT = 20  # cells of a wrapped line on any terminal
 WIDEST_TABLE = 200  # cells; the widest, of messages, has 150
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
@@ -82,14 +82,14 @@ def tell(console: Console, problems: Iterable[Problem]) -> None:
 
 
 def paragraph(console: Console, text: Text, *, indent: int, hanging: int = 0) -> None:
-    """Print text under an indent; a terminal gets it wrapped, a file or pipe in one line."""
+    """Print text under an indent; a terminal gets it wrapped, all lines but the first `hanging` cells further in."""
     if not console.is_terminal:
         console.print(Text(" " * indent) + text)
         return
-    first, *others = text.wrap(console, max(console.width - indent - hanging, 20))
-    console.print(Padding(first, (0, 0, 0, indent)), soft_wrap=False)
-    for line in others:
-        console.print(Padding(line, (0, 0, 0, indent + hanging)), soft_wrap=False)
+    first = text[:hanging]
+    for line in text[hanging:].wrap(console, max(console.width - indent - hanging, NARROWEST_TEXT)):
+        console.print(Text(" " * indent) + first + line)
+        first = Text(" " * hanging)
 
 
 def show_table(console: Console, table: Table) -> None:

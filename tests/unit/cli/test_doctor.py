@@ -19,7 +19,7 @@ from gateway.xml.schemas import Schemas
 
 Run = Callable[..., Any]
 
-NAMES = ["python", "libraries", "home", "disk", "clock", "database", "certificates", "schemas", "rules", "parties", "port"]
+NAMES = ["python", "libraries", "home", "disk", "clock", "database", "certificates", "adapters", "schemas", "rules", "parties", "port"]
 Look = Callable[[str], Finding]
 
 
@@ -117,6 +117,17 @@ def test_faults_of_rules_are_all_told(examined: Look, home: Path) -> None:
     (home / "rules" / "endpoints.toml").write_text("[endpoints]\nNOBODY = 'x'\n")
 
     assert examined("rules").state == "failed"
+
+
+def test_adapter_that_cannot_be_loaded_fails(examined: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> dict[str, object]:
+        raise ImportError("no module named agency")
+
+    monkeypatch.setattr(examinations, "discover", broken)
+
+    found = examined("adapters")
+
+    assert (found.state, found.told.values["reason"]) == ("failed", "ImportError: no module named agency")
 
 
 def test_broken_schemas_fail(home: Path) -> None:
