@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 
 from .config import Settings
 from .delivery import Delivery
-from .errors import Problem, Unavailable
+from .errors import Code, Problem, Unavailable
 from .intake import Intake
 from .model import MessageId, uuid7
 from .outbox.circuit import Circuits
@@ -138,8 +138,17 @@ def now() -> datetime:
 
 
 def discover() -> dict[str, Adapter]:
-    """Load every adapter that is installed, by its entry point's name."""
-    return {point.name: point.load() for point in entry_points(group=ADAPTERS)}
+    """Load every adapter that is installed, by its entry point's name; raises Unavailable where one cannot be loaded."""
+    return {point.name: _loaded(point) for point in entry_points(group=ADAPTERS)}
+
+
+def _loaded(point: EntryPoint) -> Adapter:
+    try:
+        adapter: Adapter = point.load()
+    except (ImportError, AttributeError, SyntaxError) as error:
+        values = {"name": point.name, "place": point.value, "cause": str(error)}
+        raise Unavailable(Code.UNAVAILABLE, Problem(text="adapters.broken", path=point.value, values=values)) from error
+    return adapter
 
 
 def load_schemas(settings: Settings) -> Schemas:

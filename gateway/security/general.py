@@ -103,10 +103,11 @@ def _own(signature: _Element, place: Place, found: Found, question: Question) ->
         return checks.report(place.path, None, ())
     signed = found.root if place is SYSTEM else verifier.present(found.content, place)
     uri = checks.run(lambda: "" if place is SYSTEM else f"#{verifier.content_id(signed)}", 8, uri=texts.uri)
-    shape = None if uri is None else checks.run(lambda: judge(texts, signature, uri=uri), 6, 10, 11, 12, 13, method=texts.method)
+    shape = None if uri is None else checks.run(lambda: judge(texts, signature, uri=uri), 6, 10, 11, 13, method=texts.method)
     if shape is None:
         return checks.report(place.path, None, ())
     leaf, *others = shape.certificates
+    checks.passed(12, key=leaf.key.name)
     written = verifier.without(signature, found.root, shape) if place is SYSTEM else canonical(signed, prefixes=shape.prefixes)
     checks.run(lambda: verifier.check_value_prefixes(signed, canonical(signed), shape), 14)
     checks.run(lambda: verifier.check_signed_info(shape, signature), 15, subject=leaf.subject)

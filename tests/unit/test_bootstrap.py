@@ -1,11 +1,13 @@
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from gateway import bootstrap
 from gateway.bootstrap import Reloader, build, discover, hold, load_rules, load_schemas, open_store
 from gateway.config import Settings
 from gateway.errors import GatewayError, Unavailable
@@ -124,3 +126,13 @@ def test_what_is_not_ready_is_named(chosen: Settings) -> None:
 
     assert {problem.text for problem in problems} == {"routing.not-toml", "signature.certificate-file"}
     hub.stop()
+
+
+def test_adapter_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EntryPoint(name="sea", value="adapters.no_such_agency:ADAPTER", group=bootstrap.ADAPTERS)
+    monkeypatch.setattr(bootstrap, "entry_points", lambda **_: [broken])
+
+    with pytest.raises(Unavailable) as refused:
+        bootstrap.discover()
+
+    assert (refused.value.problems[0].text, refused.value.problems[0].values["name"]) == ("adapters.broken", "sea")

@@ -331,3 +331,11 @@ def test_envelope_under_the_permissive_policy_is_judged_as_any_document(bench: B
 
     assert report.valid
     assert [s.covers for s in report.signatures] == [("/Envelope/Body/Content",), ("/Envelope",)]
+
+
+def test_no_check_that_passed_leaves_a_value_unsaid(bench: Bench) -> None:
+    report = verify_file(bench.signed(), ask(bench))
+
+    said = [c["detail"] for language in ("vi", "en") for s in report.as_json(language=language)["signatures"] for c in s["checks"]]
+    assert len(said) == 2 * 2 * 19
+    assert not [detail for detail in said if "…" in detail]
