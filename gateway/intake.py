@@ -72,6 +72,7 @@ class Intake:
                 keys=judgement.keys,
                 dossier=DossierMove(allowed=judgement.dossier_from, to=judgement.dossier_state, opens=judgement.opens_dossier),
                 warnings=receipt.warnings,
+                again=lambda first: door.answer(opened, first),
             )
         )
         return answer, proven.proof

@@ -218,6 +218,7 @@ class Entry:
     keys: tuple[tuple[str, str], ...] = ()  # business keys: name, value
     dossier: DossierMove | None = None
     warnings: tuple[Problem, ...] = ()
+    again: Callable[[Receipt], Reply] | None = None  # answers for the first message of a repeat that came wrapped otherwise
 
 
 class Outbox(Protocol):

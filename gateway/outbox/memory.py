@@ -158,7 +158,7 @@ class MemoryOutbox:
     def _repeat(self, entry: Entry, first: Entry) -> Reply:
         if not alike(first.envelope.document.content, entry.envelope.document.content):
             raise Conflict(Code.CONFLICT, Problem(text="outbox.conflict", values={"message": first.arrival.id}))
-        return first.answer
+        return first.answer if entry.again is None or first.wrapper == entry.wrapper else entry.again(first.receipt)
 
     def _due(self, party: PartyCode, now: datetime, *, probe: bool = False) -> list[Row]:
         waiting = [r for r in self.shelf.rows.values() if r.party == party and r.state in DUE and not self._behind(r)]

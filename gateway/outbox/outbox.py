@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import Executable
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
 from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step
-from gateway.model import Arrival, DeliveryId, Document, Envelope, MessageId, PartyCode, Refusal, Reply, Request
+from gateway.model import Arrival, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, DossierMove, Entropy, Entry, Tx
 from gateway.store.engine import SqliteDatabase
 from gateway.store.leaves import write_leaf
@@ -20,7 +21,7 @@ from gateway.xml.likeness import alike
 from . import sql
 from .payloads import Payloads
 from .records import read_header, read_signers, write_problems
-from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row
+from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row, way
 
 LEASE = timedelta(seconds=90)  # longer than the longest request and its settling; a dead worker's claims wait no longer
 
@@ -243,16 +244,25 @@ class SqlOutbox:
     # --- around it -------------------------------------------------------------------------------------------------
 
     def _repeat(self, entry: Entry, first: tuple[Any, ...]) -> Reply:
-        """Answer a repeat: the first answer where it tells the same, otherwise a refusal."""
+        """Answer a repeat: the first answer where it tells the same, wrapped as it was asked for; otherwise a refusal."""
         stored = self._database.read(lambda tx: _first(tx, sql.DOCUMENT, message=first[0]))
         if stored is None or not alike(self._payloads.unlock(first[0], "document", stored[0]), entry.envelope.document.content):
             raise Conflict(
                 Code.CONFLICT, Problem(text="outbox.conflict", path="/Envelope/Header/Reference/messageId", values={"message": first[0]})
             )
-        return self._reply(first)
+        if entry.again is None or first[3] == way(entry):
+            return self._reply(first)
+        return entry.again(self._first_receipt(entry, first))
+
+    def _first_receipt(self, entry: Entry, first: tuple[Any, ...]) -> Receipt:
+        """Promise again what was promised first, to a sender that asks in another protocol or version."""
+        message, _, _, _, received_at, sha256 = first
+        deliveries = self._database.read(lambda tx: tx.rows(sql.DELIVERIES_OF, message=message))
+        ids = tuple(DeliveryId(delivery) for (delivery,) in deliveries)
+        return replace(entry.receipt, message=message, sha256=sha256, accepted_at=from_micros(received_at), deliveries=ids)
 
     def _reply(self, found: tuple[Any, ...]) -> Reply:
-        message, status, headers = found
+        message, status, headers, *_ = found
         ((sealed,),) = self._database.read(lambda tx: tx.rows(sql.ANSWER, message=message))
         return Reply(status=status, body=self._payloads.unlock(message, "answer", sealed), headers=json.loads(headers))
 

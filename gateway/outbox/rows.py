@@ -43,6 +43,7 @@ def accepted_row(entry: Entry) -> dict[str, object]:
         "rule_set": entry.judged.rule_set,
         "procedure_version": entry.judged.procedure,
         "keys": write_pairs(entry.keys),
+        "way": way(entry),
     }
 
 
@@ -61,6 +62,11 @@ def answer_row(answer: Reply) -> dict[str, object]:
 def channel_name(arrival: Arrival) -> str:
     """Name the channel a message came by, as the tables hold it."""
     return f"{arrival.channel.kind}:{arrival.channel.name}"
+
+
+def way(entry: Entry) -> str:
+    """Name how a message was wrapped; its answer is wrapped alike."""
+    return f"{entry.wrapper.protocol} {entry.wrapper.version} {entry.wrapper.operation}"
 
 
 def dossier(entry: Entry) -> str:

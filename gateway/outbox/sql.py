@@ -25,7 +25,9 @@ ANSWERED = select(M.id, M.answer_status, M.answer_headers).where(M.request_diges
 # messages_by_repeat_key
 REPEATED = select(M.id).where(M.channel == bindparam("channel"), M.repeat_key == bindparam("repeat_key"), M.repeat_key.is_not(None))
 # messages_by_key
-SAME_KEY = select(M.id, M.answer_status, M.answer_headers).where(M.message_key == bindparam("key"))
+SAME_KEY = select(M.id, M.answer_status, M.answer_headers, M.way, M.received_at, M.sha256).where(M.message_key == bindparam("key"))
+# deliveries_by_message
+DELIVERIES_OF = select(D.id).where(D.message == bindparam("message")).order_by(D.position)
 # payloads' primary key
 ANSWER = select(PAYLOADS.c.answer).where(PAYLOADS.c.message == bindparam("message"))
 DOCUMENT = select(PAYLOADS.c.document).where(PAYLOADS.c.message == bindparam("message"))

@@ -14,6 +14,7 @@ MESSAGES = Table(
     Column("door", Text, nullable=False),
     Column("channel", Text, nullable=False),  # kind:name
     Column("path", Text, nullable=False),
+    Column("way", Text),  # protocol, version and operation that wrapped it
     Column("request_digest", LargeBinary),  # keyed; null where refused: a refused message is judged anew
     Column("repeat_key", Text),
     Column("message_key", LargeBinary),

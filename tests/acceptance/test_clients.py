@@ -71,7 +71,10 @@ def test_the_ministry_calls_unsigned_from_where_its_exception_is_bound_to(doors:
     about = doors.traveller.application()
     assert doors.call(doors.application(about=about)).function == "99"
 
-    answer = doors.call(builders.message("18/14", about, under=replace(builders.header("18/14", about), id=str(uuid4()))), client="wcf")
+    fee = builders.message("18/14", about, under=replace(builders.header("18/14", about), id=str(uuid4())))
+    fee = fee.replace(b"<Note>", "<Note>Bổ sung: ".encode())  # the simulated ministry sends one of its own
+
+    answer = doors.call(fee, client="wcf")
 
     assert answer.function == "99"
     row = next(r for r in doors.traveller.messages(reference=about.file_code) if r["type"] == "18")

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+from lxml import etree
 
 from gateway.security.signer import sign_person, sign_system
 from gateway.testing import builders
@@ -129,12 +130,27 @@ def test_an_idempotency_key_stands_for_one_document(doors: Any) -> None:
     assert (other.status, json.loads(other.body)["code"]) == (409, "conflict")
 
 
-def test_a_repeat_by_another_door_is_answered_in_that_doors_words(doors: Any) -> None:
+def test_a_repeat_that_comes_another_way_is_answered_in_its_own_words(doors: Any) -> None:
     about = doors.traveller.application()
     envelope = doors.application(about=about)
-    assert doors.rest(envelope).status == 202
+    first = doors.rest(envelope)
+    assert first.status == 202
 
     answers = [doors.call(envelope, version=version).function for version in ("1.1", "1.2")]
+    service = doors.soap(builders.soap(envelope, namespace=builders.SERVICE_NS))
 
     assert answers == ["99", "99"]
+    assert etree.fromstring(service.body).find(f".//{{{builders.SERVICE_NS}}}responsePayload") is not None
     assert len(accepted(doors, about.file_code)) == 1
+
+
+def test_a_repeat_at_the_rest_door_names_the_first_message(doors: Any) -> None:
+    about = doors.traveller.application()
+    envelope = doors.application(about=about)
+    assert doors.call(envelope).function == "99"
+
+    receipt = json.loads(doors.rest(envelope).body)
+
+    [row] = accepted(doors, about.file_code)
+    assert (receipt["id"], receipt["sha256"]) == (row["id"], row["sha256"])
+    assert [d["id"] for d in doors.get(f"/api/v1/deliveries?message={row['id']}")["items"]] == receipt["deliveries"]

@@ -206,6 +206,21 @@ def test_repeat_with_the_same_content_gets_the_first_answer_and_no_second_delive
     assert len(outbox.claim({BNN: 10})) == 1
 
 
+def test_repeat_that_came_wrapped_otherwise_is_answered_in_its_own_words_about_the_first(outbox: Outbox) -> None:
+    first, again = make_entry(), make_entry(body=b"wrapped otherwise")
+    outbox.record(first)
+    told: list[Receipt] = []
+
+    def answer(receipt: Receipt) -> Reply:
+        told.append(receipt)
+        return Reply(status=202, body=b"again")
+
+    answered = outbox.record(replace(again, wrapper=Wrapper(protocol="rest", operation="documents"), again=answer))
+
+    assert answered.body == b"again"
+    assert [(r.message, r.deliveries, r.sha256) for r in told] == [(first.arrival.id, first.receipt.deliveries, first.receipt.sha256)]
+
+
 def test_repeat_with_other_content_is_refused(outbox: Outbox) -> None:
     outbox.record(make_entry())
 

@@ -67,6 +67,7 @@ def _messages() -> None:
         sa.Column("door", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("way", sa.Text(), nullable=True),
         sa.Column("request_digest", sa.LargeBinary(), nullable=True),
         sa.Column("repeat_key", sa.Text(), nullable=True),
         sa.Column("message_key", sa.LargeBinary(), nullable=True),
