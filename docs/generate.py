@@ -61,6 +61,7 @@ AREAS: Mapping[str, str] = {
     "store": "the database",
     "cipher": "encryption at rest",
     "transport": "calls to partners",
+    "adapters": "adapters that are installed",
     "web": "the HTTP interface",
     "cli": "the command line",
 }
@@ -143,7 +144,7 @@ def _texts() -> Iterator[str]:
     areas = {area: entries for table in tables for area, entries in table.items()}
     for area in (*AREAS, *sorted(areas.keys() - AREAS.keys())):
         if area in areas:
-            yield f"\n## {area}: {AREAS[area]}\n\n" + _table("code", "what it says", "what to do")
+            yield f"\n## {area}{': ' * (area in AREAS)}{AREAS.get(area, '')}\n\n" + _table("code", "what it says", "what to do")
             for name, entry in areas[area].items():
                 fix = f"{_cell(entry['vi_fix'])}<br>{_cell(entry['en_fix'])}" if "vi_fix" in entry else ""
                 yield f"| `{area}.{name}` | {_cell(entry['vi'])}<br>{_cell(entry['en'])} | {fix} |\n"
