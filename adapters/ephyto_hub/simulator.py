@@ -26,6 +26,7 @@ from gateway.xml.parse import parse
 from .adapter import DELIVER, TRACK, codec, specification
 from .mapping import RAM, RSM
 
+OK = 200
 SERVICE = "/hub/DeliveryService"
 PLACEHOLDER = b"http://127.0.0.1/hub/DeliveryService"  # the address in the shipped WSDL
 EXCEPTION = "{http://ephyto.ippc.int/}HubWebException"
@@ -136,7 +137,7 @@ def _description(request: SimRequest) -> SimReply:
 
 
 def _reply(status: int, message: Message) -> SimReply:
-    return SimReply(status=status, body=message.body, headers={"content-type": message.media_type}, effect=status == 200)  # noqa: PLR2004
+    return SimReply(status=status, body=message.body, headers={"content-type": message.media_type}, effect=status == OK)
 
 
 # --- the operations ------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def _play(home: Path, *, port: int, stay: bool, as_json: bool) -> int:
 
 def _report(world: World, played: list[Played], *, good: bool) -> dict[str, object]:
     steps = [{"name": s.name, "ok": s.ok, "ms": s.ms, "detail": s.detail} for s in played]
-    counts = [len(world.gateway.get(f"/api/v1/{what}?limit=500")["items"]) for what in ("messages", "deliveries")] if good else [0, 0]
+    counts = [len(world.gateway.get(f"/api/v1/{what}?limit=100")["items"]) for what in ("messages", "deliveries")] if good else [0, 0]
     return {"ok": good, "steps": steps, "messages": counts[0], "deliveries": counts[1]}
 
 
@@ -97,7 +97,7 @@ def _addresses(world: World, console: Console) -> None:
 
 def _port(chosen: Settings) -> int:
     """Take the port that was asked for; a free one where somebody else has it and none was asked for by name."""
-    if "NSW_PORT" in os.environ:
+    if "port" in chosen.model_fields_set:
         return chosen.port
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -4,46 +4,32 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from gateway.errors import Conflict, NotValid, Problem, StaleClaim
 from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected, State, next_step
 from gateway.model import (
-    Arrival,
     Channel,
     DeliveryId,
-    Document,
-    Envelope,
-    Header,
-    Identity,
-    Judged,
     MessageId,
-    Party,
     PartyCode,
-    Receipt,
     Refusal,
     Reply,
     Request,
     RetryPolicy,
-    Route,
-    Subject,
-    Wrapper,
-    uuid7,
 )
 from gateway.outbox.memory import MemoryOutbox
 from gateway.outbox.outbox import LEASE, SqlOutbox
 from gateway.outbox.payloads import Payloads
-from gateway.ports import Claim, Entry, Outbox
+from gateway.ports import Claim, Outbox
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
+from gateway.testing.entries import BNN, NSW, START, envelope_text, make_entry
 
-START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
-BNN, NSW = PartyCode("BNN"), PartyCode("NSW")
 POLICY = RetryPolicy(attempts=3)
 
 
@@ -78,67 +64,6 @@ def outbox(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterat
     cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
     yield SqlOutbox(database, Payloads(cipher=cipher), clock=time, entropy=os.urandom, wake=wake)
     database.close()
-
-
-def envelope_text(content: str = "<Phyto>1</Phyto>", *, sent: str = "2026-11-21 08:00:00", message_id: str = "m-1") -> bytes:
-    return (
-        f"<Envelope><Header><Reference><messageId>{message_id}</messageId></Reference><From><identity>NSW</identity></From>"
-        f"<To><identity>BNN</identity></To><Subject><documentType>P1</documentType><type>10</type><function>01</function>"
-        f"<reference>R1</reference><documentYear>2026</documentYear><sendDate>{sent}</sendDate></Subject></Header>"
-        f"<Body><Content>{content}</Content></Body></Envelope>"
-    ).encode()
-
-
-def identity(code: str) -> Identity:
-    return Identity(name=code, identity=code, country="VN", ministry=code, organization=code)
-
-
-def make_entry(
-    *,
-    key: bytes = b"k1",
-    content: bytes | None = None,
-    parties: tuple[PartyCode, ...] = (BNN,),
-    order: Literal["none", "dossier"] = "none",
-    reference: str = "R1",
-    channel: str = "127.0.0.1",
-    repeat_key: str | None = None,
-    body: bytes | None = None,
-) -> Entry:
-    content = envelope_text() if content is None else content
-    message = MessageId(uuid7(START, os.urandom(10)))
-    subject = Subject(document_type="P1", type="10", function="01", reference=reference, year="2026")
-    header = Header(id="m-1", sender=identity("NSW"), receiver=identity("BNN"), subject=subject, sent_at=START)
-    document = Document(type="P11001", content=content, sha256="ab" * 32)
-    envelope = Envelope(id=message, header=header, sender=NSW, document=document, signers=(), received_at=START)
-    arrival = Arrival(
-        id=message, received_at=START, channel=Channel(kind="network", name=channel), door="vnsw", path="/ws", media_type="text/xml",
-        body=key + content if body is None else body, repeat_key=repeat_key,
-    )  # fmt: skip
-    routes = tuple(
-        Route(
-            name=f"to-{p}",
-            party=Party(code=p, identity=identity(p)),
-            transport="http",
-            endpoint="http://x",
-            timeout=timedelta(5),
-            order=order,
-        )
-        for p in parties
-    )
-    deliveries = tuple(DeliveryId(uuid7(START, os.urandom(10))) for _ in routes)
-    receipt = Receipt(message=message, header=header, sender=NSW, sha256=document.sha256, accepted_at=START, deliveries=deliveries)
-    return Entry(
-        arrival=arrival,
-        envelope=envelope,
-        wrapper=Wrapper(protocol="vnsw", operation="receiveRequest"),
-        judged=Judged(schema_pack="s", rule_set="r", procedure="p"),
-        receipt=receipt,
-        answer=Reply(status=200, body=b"99 " + message.encode()),
-        proof="network",
-        routes=routes,
-        key=key,
-        keys=(("certificate", "C1"),),
-    )
 
 
 def end(outbox: Outbox, claim: Claim, outcome: Outcome, time: Time) -> State:
@@ -219,6 +144,14 @@ def test_repeat_that_came_wrapped_otherwise_is_answered_in_its_own_words_about_t
 
     assert answered.body == b"again"
     assert [(r.message, r.deliveries, r.sha256) for r in told] == [(first.arrival.id, first.receipt.deliveries, first.receipt.sha256)]
+
+
+def test_repeat_of_a_message_that_holds_a_credential_gets_the_first_answer(outbox: Outbox) -> None:
+    content = envelope_text("<Login><Password>s3cret</Password></Login>")
+    first = make_entry(content=content)
+    outbox.record(first)
+
+    assert outbox.record(make_entry(content=content, body=b"signed again")) == first.answer
 
 
 def test_repeat_with_other_content_is_refused(outbox: Outbox) -> None:
