@@ -19,7 +19,7 @@ from gateway.store.times import from_micros, to_micros
 from gateway.xml.likeness import alike
 
 from . import sql
-from .payloads import Payloads
+from .payloads import Payloads, masked
 from .records import read_header, read_signers, write_problems
 from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row, way
 
@@ -246,7 +246,7 @@ class SqlOutbox:
     def _repeat(self, entry: Entry, first: tuple[Any, ...]) -> Reply:
         """Answer a repeat: the first answer where it tells the same, wrapped as it was asked for; otherwise a refusal."""
         stored = self._database.read(lambda tx: _first(tx, sql.DOCUMENT, message=first[0]))
-        if stored is None or not alike(self._payloads.unlock(first[0], "document", stored[0]), entry.envelope.document.content):
+        if stored is None or not alike(self._payloads.unlock(first[0], "document", stored[0]), masked(entry.envelope.document.content)):
             raise Conflict(
                 Code.CONFLICT, Problem(text="outbox.conflict", path="/Envelope/Header/Reference/messageId", values={"message": first[0]})
             )

@@ -18,9 +18,13 @@ class Payloads:
 
     def lock(self, owner: str, part: str, content: bytes) -> bytes:
         """Mask and encrypt what belongs to a row; it can be read only as that part of that row."""
-        masked = _CREDENTIAL.sub(MASK, content) if b"assword" in content else content
-        return self.cipher.encrypt(masked, context=f"{owner}/{part}")
+        return self.cipher.encrypt(masked(content), context=f"{owner}/{part}")
 
     def unlock(self, owner: str, part: str, content: bytes) -> bytes:
         """Decrypt what lock() made; raises Unavailable where the key is not here or the row was changed."""
         return self.cipher.decrypt(content, context=f"{owner}/{part}")
+
+
+def masked(content: bytes) -> bytes:
+    """Give content as it is kept: without the text of credentials."""
+    return _CREDENTIAL.sub(MASK, content) if b"assword" in content else content

@@ -16,10 +16,12 @@ from gateway.model import (
     DeliveryId,
     MessageId,
     PartyCode,
+    Receipt,
     Refusal,
     Reply,
     Request,
     RetryPolicy,
+    Wrapper,
 )
 from gateway.outbox.memory import MemoryOutbox
 from gateway.outbox.outbox import LEASE, SqlOutbox
