@@ -84,6 +84,12 @@ class Traveller:
         seen = {(about[2].split("/")[0], about[1]) for about in abouts if len(about) > 2}  # noqa: PLR2004  # procedure kind reference/year
         return {(r, k) for r in references for k in kinds} & seen
 
+    def doubled(self, agency: str, *references: str) -> list[str]:
+        """Say which content about these dossiers took effect at an agency under a second id."""
+        report: Any = self.world.agencies[agency].report()
+        abouts = {line["id"]: str(line["about"]) for line in report["arrivals"]}
+        return [i for i in report["second_ids"] if any(f" {reference}/" in abouts.get(i, "") for reference in references)]
+
     def messages(self, **asked: str) -> list[Mapping[str, Any]]:
         """Search the gateway's messages."""
         found: list[Mapping[str, Any]] = self.world.gateway.get("/api/v1/messages?" + urlencode(asked))["items"]
@@ -192,8 +198,9 @@ def survive(traveller: Traveller, moment: float) -> str:
     for sender in senders:
         sender.join()
     ministry.control(mode="up", delay_ms=0)
-    _all_arrived(traveller, [c.file_code for c in consignments])
-    doubled = {name: agency.report()["second_ids"] for name, agency in traveller.world.agencies.items()}
+    references = [c.file_code for c in consignments]
+    _all_arrived(traveller, references)
+    doubled = {name: traveller.doubled(name, *references) for name in traveller.world.agencies}
     _expect(not any(doubled.values()), f"effects doubled: {doubled}")
     return f"{KILLED} sent, killed after {moment:.2f} s, serving again in {back:.1f} s, lost 0, doubled 0"
 
