@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -14,7 +14,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("var"), description="where the state lives: database, keys, development PKI, logs")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    database_url: str = Field(default="", description="sqlite:///PATH; default: gateway.db under NSW_HOME")
+    database_url: str = Field(
+        default="", pattern=r"^(sqlite:///.+|postgresql://.+)?$", description="sqlite:///PATH; default: gateway.db under NSW_HOME"
+    )
     rules: Path | None = Field(
         default=None, description="folder whose files override the shipped rules one by one; default: NSW_HOME/rules"
     )
@@ -28,6 +30,14 @@ class Settings(BaseSettings):
     threads: int = Field(default=8, ge=1, le=256, description="deliveries under way at once in this process")
     intake_threads: int = Field(default=4, ge=1, le=256, description="messages taken in at once in this process")
     language: str = Field(default="", description="language of the command line; default: the first of the gateway's own party")
+
+    @field_validator("tls_key", "tls_client_ca", mode="after")
+    @classmethod
+    def _belongs_to_a_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        """Refuse half of a TLS set-up: client certificates are asked for only where TLS is served."""
+        if value is not None and info.data.get("tls_certificate") is None:
+            raise ValueError("set NSW_TLS_CERTIFICATE as well")
+        return value
 
     @property
     def database(self) -> str:

@@ -63,7 +63,7 @@ def _print_stored(console: Console, stored: Iterable[Mapping[str, Any]], sign: t
     """Explain stored problems; their values are not stored, because they may quote the document."""
     spoken = language()
     for item in stored:
-        problem = Problem(text=item["text"], path=item.get("path"), line=item.get("line"))
+        problem = Problem(text=item["text"], path=item.get("path"), line=item.get("line"), values=item.get("values", {}))
         paragraph(console, Text.assemble(sign, explain(problem, spoken)), indent=2, hanging=2)
         if place := place_of(problem):
             paragraph(console, Text(place, style="dim"), indent=4)

@@ -8,6 +8,8 @@ from typing import Any
 from gateway.errors import Problem
 from gateway.model import Header, Identity, Signer, Subject
 
+HARMLESS = frozenset({"check"})  # values that come from the gateway and never from a document
+
 
 def write_header(header: Header) -> str:
     """Write a header as JSON."""
@@ -47,8 +49,8 @@ def read_signers(text: str) -> tuple[Signer, ...]:
 
 
 def write_problems(problems: Iterable[Problem]) -> str:
-    """Write problems as JSON without their values, which may quote a document."""
-    return _dump([{"text": p.text, "path": p.path, "line": p.line} for p in problems])
+    """Write problems as JSON without their values, which may quote a document; only a check's number is kept."""
+    return _dump([_told(p) for p in problems])
 
 
 def read_problems(text: str | None) -> tuple[Problem, ...]:
@@ -64,6 +66,11 @@ def write_map(values: Mapping[str, str]) -> str:
 def write_pairs(pairs: Iterable[tuple[str, str]]) -> str:
     """Write pairs as JSON, in their order."""
     return _dump(list(pairs))
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    values = {name: value for name, value in problem.values.items() if name in HARMLESS}
+    return {"text": problem.text, "path": problem.path, "line": problem.line} | ({"values": values} if values else {})
 
 
 def _values(value: Any) -> dict[str, Any]:

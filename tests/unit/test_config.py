@@ -63,3 +63,21 @@ def test_settings_do_not_change_while_the_program_runs() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite://", "mysql://x/y", "sqlite:///"])
+def test_a_database_nobody_speaks_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_DATABASE_URL", url)
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+
+    assert [error["loc"] for error in refused.value.errors()] == [("database_url",)]
+
+
+@pytest.mark.parametrize("name", ["tls_key", "tls_client_ca"])
+def test_half_of_tls_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"NSW_{name.upper()}", str(tmp_path / "x.pem"))
+
+    with pytest.raises(ValidationError, match="NSW_TLS_CERTIFICATE"):
+        Settings()

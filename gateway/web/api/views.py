@@ -164,5 +164,5 @@ def _message_fields(row: MessageRow) -> dict[str, Any]:
 
 def _explained(stored: Mapping[str, Any]) -> Explained:
     """Explain a stored cause; the document's own values are not stored, so they read as an ellipsis."""
-    problem = Problem(text=stored["text"], path=stored.get("path"), line=stored.get("line"))
+    problem = Problem(text=stored["text"], path=stored.get("path"), line=stored.get("line"), values=stored.get("values", {}))
     return Explained.model_validate(describe(problem))

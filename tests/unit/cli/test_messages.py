@@ -269,11 +269,11 @@ def test_database_of_another_version_is_not_available(run: Run, home: Path) -> N
     assert "another version" in ran.err
 
 
-@pytest.mark.parametrize("address", ["oracle://somewhere/db", "sqlite://", "nonsense"])
-def test_other_kind_of_database_is_not_available(run: Run, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("address", "code"), [("oracle://somewhere/db", 2), ("sqlite://", 2), ("nonsense", 2), ("postgresql://x/y", 3)])
+def test_other_kind_of_database_is_refused(run: Run, address: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSW_DATABASE_URL", address)
 
-    assert run("messages", "list").code == 3
+    assert run("messages", "list").code == code
 
 
 def test_store_is_closed_after_use(traded: Path, tmp_path: Path) -> None:

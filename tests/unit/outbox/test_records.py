@@ -63,3 +63,9 @@ def test_equal_maps_are_written_alike() -> None:
 
 def test_pairs_keep_their_order_and_repeated_names() -> None:
     assert json.loads(write_pairs([("b", "1"), ("a", "2"), ("b", "3")])) == [["b", "1"], ["a", "2"], ["b", "3"]]
+
+
+def test_only_a_check_s_number_is_kept_of_what_a_problem_quotes() -> None:
+    problem = Problem(text="signature.digest", path="/Envelope", line=3, values={"check": "16", "found": "content"})
+
+    assert read_problems(write_problems([problem])) == (Problem(text="signature.digest", path="/Envelope", line=3, values={"check": "16"}),)
