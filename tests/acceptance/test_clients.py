@@ -1,7 +1,11 @@
 """The field's clients, unchanged, against the live SOAP door."""
 
+import socket
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -9,7 +13,7 @@ import zeep
 from lxml import etree
 
 from gateway.testing import builders
-from gateway.testing.vnsw import read_answer
+from gateway.testing.vnsw import SOAP_REQUEST, read_answer
 
 SOAP_ACTIONS = ('""', "", f'"{builders.GATEWAY_NS}/receiveRequest"', "http://mard.gov.vn/nsw/services/IMardGateway/receive", "anything")
 SERVICES = ("gateway", "mard", "bnn")
@@ -79,3 +83,40 @@ def test_the_ministry_calls_unsigned_from_where_its_exception_is_bound_to(doors:
     assert answer.function == "99"
     row = next(r for r in doors.traveller.messages(reference=about.file_code) if r["type"] == "18")
     assert row["proof"] == "network"
+
+
+def test_a_client_that_sends_in_chunks_gets_its_99(doors: Any) -> None:
+    body = builders.soap(doors.application(), client="saaj")
+    pieces = (body[at : at + 1_000] for at in range(0, len(body), 1_000))
+    with closing(HTTPConnection(*address(doors), timeout=5)) as connection:
+        connection.request("POST", "/ws", pieces, {**SOAP_REQUEST, "transfer-encoding": "chunked"}, encode_chunked=True)
+
+        assert read_answer(connection.getresponse().read()).function == "99"
+
+
+def test_a_client_that_waits_for_a_100_gets_it_and_then_its_99(doors: Any) -> None:
+    body = builders.soap(doors.application(), client="wcf")
+    head = (
+        f"POST /ws HTTP/1.1\r\nhost: x\r\ncontent-type: text/xml; charset=utf-8\r\ncontent-length: {len(body)}\r\n"
+        "expect: 100-continue\r\nconnection: close\r\n\r\n"
+    )
+    with socket.create_connection(address(doors), timeout=5) as connection:
+        connection.sendall(head.encode())
+        interim = connection.recv(4_096)
+        connection.sendall(body)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert interim.startswith(b"HTTP/1.1 100 ")
+    assert read_answer(answer.partition(b"\r\n\r\n")[2]).function == "99"
+
+
+def test_a_client_that_keeps_its_connection_gets_every_answer_on_it(doors: Any) -> None:
+    with closing(HTTPConnection(*address(doors), timeout=5)) as connection:
+        for _ in range(3):
+            connection.request("POST", "/ws", builders.soap(doors.application()), SOAP_REQUEST)
+            assert read_answer(connection.getresponse().read()).function == "99"
+
+
+def address(doors: Any) -> tuple[str, int]:
+    place = urlsplit(doors.url)
+    return str(place.hostname), int(place.port or 0)
