@@ -16,6 +16,7 @@ from .circuit import Carried, Circuits
 IDLE_SECONDS = 0.5  # how soon what another process wrote is noticed
 RESCUE_EVERY = timedelta(seconds=10)
 AWAY_SECONDS = 1.0  # the pause while the database is away
+PACE_SECONDS = 0.02  # between two looks for work: under load one look then finds several deliveries, each of which rang
 
 
 class Carry(Protocol):
@@ -73,6 +74,7 @@ class Workers:
             self._signal.clear()
             try:
                 self._dispatch()
+                self._stopping.wait(PACE_SECONDS)
             except GatewayError as error:  # the database is away; what is claimed keeps its lease
                 self._watch("delivery.paused", {"code": error.code})
                 self._stopping.wait(AWAY_SECONDS)
