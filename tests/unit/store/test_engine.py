@@ -228,7 +228,7 @@ def test_another_kind_of_database_is_refused_in_words() -> None:
 
 def test_migrations_make_exactly_the_tables_of_the_program(url: str, tmp_path: Path) -> None:
     from alembic.autogenerate import compare_metadata  # noqa: PLC0415  # only here
-    from alembic.migration import MigrationContext  # noqa: PLC0415
+    from alembic.migration import MigrationContext  # noqa: PLC0415  # only here
     from sqlalchemy import create_engine  # noqa: PLC0415  # only here
 
     engine = create_engine(url)
