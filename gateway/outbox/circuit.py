@@ -29,8 +29,8 @@ class Carried:
 
     @property
     def silent(self) -> bool:
-        """Say whether nothing was learnt about the partner: the attempt failed before anything came of it."""
-        return isinstance(self.outcome, Failed) and not self.away and not self.heard
+        """Say whether nothing was learnt about the partner: the attempt ended before anything came of it."""
+        return not self.heard and not self.away
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.lifecycle import Delivered, Failed
+from gateway.lifecycle import Deferred, Delivered, Failed
 from gateway.model import Identity, Limits, Party, PartyCode
 from gateway.outbox.circuit import AWAY, OPEN_AFTER, PROBE_EVERY, Carried, Circuits
 from gateway.transport.http import TEXTS
@@ -20,6 +20,7 @@ DELIVERED = Carried(outcome=Delivered(), heard=True)
 GONE = Carried(outcome=Failed(code="refused"), heard=False)
 GARBAGE = Carried(outcome=Failed(code="reply-unreadable"), heard=True)
 DEFECT = Carried(outcome=Failed(code="defect"), heard=False)
+NO_ADDRESS = Carried(outcome=Deferred(for_=timedelta(seconds=10)), heard=False)
 
 
 def go(circuits: Circuits, carried: Carried | None, *, probe: bool = False, now: datetime = NOW) -> bool:
@@ -111,7 +112,7 @@ def test_any_answer_to_a_probe_closes_the_circuit_but_hurries_nothing_that_would
     assert not circuits.open()
 
 
-@pytest.mark.parametrize("nothing_learnt", [DEFECT, None])
+@pytest.mark.parametrize("nothing_learnt", [DEFECT, NO_ADDRESS, None])
 def test_probe_that_says_nothing_is_not_repeated_at_once(nothing_learnt: Carried | None) -> None:
     circuits = Circuits()
     fail(circuits, OPEN_AFTER)
