@@ -104,8 +104,9 @@ class Circuits:
         holding = {code: line.under_way for code, line in self._lines.items()}
         half = (sum(holding.values()) + free) // 2
         given: Counter[PartyCode] = Counter()
+        order = self._by_turn(wanted)
         for left in range(free, 0, -1):
-            short = [code for code in self._by_turn(wanted) if given[code] < wanted[code]]
+            short = [code for code in order if given[code] < wanted[code]]
             code = min(short, key=holding.__getitem__, default=None)
             if code is None or (holding[code] and left <= min(half, list(holding.values()).count(0))):
                 break
