@@ -27,13 +27,18 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _ENCODING_OF = MappingProxyType({b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"})
 _DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
 _PROLOG = re.compile(rb"(?s:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
-_DECLARATION = re.compile(rb"\sxmlns(?::[^\s=]+)?\s*\Z")
-_PLAIN_URI = re.compile(rb"\s*(?:\"(?:[A-Za-z][A-Za-z0-9+.\-]*:[^&\"]*)?\"|'(?:[A-Za-z][A-Za-z0-9+.\-]*:[^&']*)?')")  # or empty: xmlns=""
+_PLAIN_TAG = re.compile(  # of any kind; a namespace it declares has a scheme and no reference, or is empty: xmlns=""
+    rb"""<[^\s<>="']++
+    (?:\s++(?:
+        xmlns(?::[^\s<>="']++)?+\s*+=\s*+(?:"(?:[A-Za-z][A-Za-z0-9+.\-]*+:[^"&<]*+)?+"|'(?:[A-Za-z][A-Za-z0-9+.\-]*+:[^'&<]*+)?+')
+      | (?!xmlns)[^\s<>="']++\s*+=\s*+(?:"[^"<]*+"|'[^'<]*+')
+    ))*+\s*+[/?]?+>""",
+    re.VERBOSE,
+)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _QUOTED = 120  # characters of the document that a problem repeats
 _DECLARED_WITHIN = 256  # bytes in which an encoding is looked for; what stands later changes nothing, the parser reads UTF-8
 _SHORTEST_TAG = 3  # bytes
-_LONG_TAG = 8000  # bytes from a tag to an equals sign; a certificate's base64 has less, and beyond it the tree is asked
 _TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")", regexp=False)
 _TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(//@*[{MAX_ATTRIBUTES + 1}])", regexp=False)
 _FIRST_INSTRUCTION = etree.XPath("/*/descendant::processing-instruction()[1]", regexp=False)  # all of them would be compared in pairs
@@ -123,21 +128,22 @@ def _check_instructions(root: etree._Element) -> None:
 
 
 def _has_plain_attributes(text: bytes, begins: int) -> bool:
-    """Say from the bytes alone whether there are few attributes in all and no namespace with a doubtful name."""
-    at = begins
-    for _ in range(MAX_ATTRIBUTES):
-        at = text.find(b"=", at + 1)
-        if at < 0:
+    """Say from the bytes alone whether there are few attributes in all and no namespace with a doubtful name.
+
+    An attribute has an equals sign, and the `<` before that is its tag's, because none may stand in a value.
+    """
+    tag, attributes = begins, 0
+    while attributes <= MAX_ATTRIBUTES:
+        equals = text.find(b"=", tag) if tag >= 0 else -1
+        if equals < 0:
             return True
-        tag = text.rfind(b"<", begins, at)
-        if at - tag > _LONG_TAG or (text.find(b"xmlns", tag, at) >= 0 and not _is_plain(text, tag, at)):
+        plain = _PLAIN_TAG.match(text, text.rfind(b"<", tag, equals))
+        if plain is None:
             return False
+        ends = plain.end()
+        attributes += 1 + text.count(b"=", equals + 1, ends)  # one too many where the sign stands behind the tag, in text
+        tag = text.find(b"<", ends)
     return False
-
-
-def _is_plain(text: bytes, tag: int, equals: int) -> bool:
-    """Say of an attribute, by where its tag and its equals sign stand, that it is no declaration or its URI is beyond doubt."""
-    return _DECLARATION.search(text, tag, equals) is None or _PLAIN_URI.match(text, equals + 1) is not None
 
 
 def _check_attributes(root: etree._Element) -> None:
