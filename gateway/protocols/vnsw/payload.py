@@ -13,15 +13,15 @@ from gateway.xml.canonical import canonical, value_prefixes
 
 MAX_LAYERS = 3  # CDATA markers as text around escaped text is two; one more costs nothing, an endless peel would
 MAX_NUMBERS = 300_000  # references by number that are resolved, one a line of 10 MB; the envelope's own parser reads any further one
-BYTE_ORDER_MARKS = ("\ufeff", "\u00ef\u00bb\u00bf")  # the mark itself, and its UTF-8 bytes read as Latin-1
-WHITE = " \t\r\n"
+BYTE_ORDER_MARKS = ("\ufeff".encode(), "\u00ef\u00bb\u00bf".encode())  # the mark itself, and its UTF-8 bytes read as Latin-1
+WHITE = b" \t\r\n"
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 
-_CDATA_OPEN, _CDATA_CLOSE = "<![CDATA[", "]]>"
-_ESCAPED = "&lt;"
-_DECLARATION = re.compile(r"<\?xml[ \t\r\n][^<>]{0,200}?\?>")  # says an encoding that a Unicode string no longer has
-_NUMBER = re.compile(r"&#(?:([0-9]{1,7})|x([0-9A-Fa-f]{1,6}));")
-_NAMED = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))  # the ampersand last, or it would make new ones
+_CDATA_OPEN, _CDATA_CLOSE = b"<![CDATA[", b"]]>"
+_ESCAPED = b"&lt;"
+_DECLARATION = re.compile(rb"<\?xml[ \t\r\n][^<>]{0,200}?\?>")  # says an encoding that the text no longer has
+_NUMBER = re.compile(rb"&#(?:([0-9]{1,7})|x([0-9A-Fa-f]{1,6}));")
+_NAMED = ((b"&lt;", b"<"), (b"&gt;", b">"), (b"&quot;", b'"'), (b"&apos;", b"'"), (b"&amp;", b"&"))  # the last would make new ones
 
 
 def payload_of(element: etree._Element) -> bytes:
@@ -30,16 +30,16 @@ def payload_of(element: etree._Element) -> bytes:
     An envelope given as real child elements is taken in its canonical form. Whether the bytes are XML is not asked here.
     """
     if len(element) == 0:
-        return payload_bytes(element.text or "")
+        return payload_bytes(etree.tostring(element, method="text", encoding="utf-8", with_tail=False))  # never a Python string
     children = [child for child in element if isinstance(child.tag, str)]
-    text = "".join([element.text or "", *(child.tail or "" for child in element)])
+    text = "".join([element.text or "", *(child.tail or "" for child in element)]).encode()
     if len(children) == 1 and not text.strip(WHITE):
         return canonical(children[0], prefixes=value_prefixes(children[0]))
     return payload_bytes(text)
 
 
-def payload_bytes(text: str) -> bytes:
-    """Take escaping, CDATA markers, byte order mark and XML declaration off, each as often as clients do."""
+def payload_bytes(text: bytes) -> bytes:
+    """Take escaping, CDATA markers, byte order mark and XML declaration off UTF-8 text, each as often as clients do."""
     text = _trimmed(text)
     for _ in range(MAX_LAYERS):
         if text.startswith(_CDATA_OPEN) and text.endswith(_CDATA_CLOSE):
@@ -49,25 +49,25 @@ def payload_bytes(text: str) -> bytes:
         else:
             break
     declared = _DECLARATION.match(text)
-    return text[declared.end() if declared else 0 :].encode()
+    return text[declared.end() :] if declared else text
 
 
-def _trimmed(text: str) -> str:
+def _trimmed(text: bytes) -> bytes:
     text = text.strip(WHITE)
     for mark in BYTE_ORDER_MARKS:
         text = text.removeprefix(mark)
     return text.strip(WHITE)
 
 
-def _unescaped(text: str) -> str:
+def _unescaped(text: bytes) -> bytes:
     text = _NUMBER.sub(_character, text, count=MAX_NUMBERS)
     for reference, character in _NAMED:
         text = text.replace(reference, character)
     return text
 
 
-def _character(match: re.Match[str]) -> str:
+def _character(match: re.Match[bytes]) -> bytes:
     """A number's character, an ampersand still escaped; what is no XML character stays as it is, for the parser to refuse."""
     number = int(match[1]) if match[1] else int(match[2], 16)
     character = chr(number) if number <= sys.maxunicode else "\0"
-    return match[0] if NOT_XML.match(character) else character.replace("&", "&amp;")
+    return match[0] if NOT_XML.match(character) else character.replace("&", "&amp;").encode()
