@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
+from functools import lru_cache
 
 from lxml import etree
 
@@ -14,7 +15,13 @@ from .soap import escape_text
 
 MAX_FIELD = 1000  # characters; the longest field that the schemas allow has 255, and replies repeat what is read here
 YEARS = range(1900, 9990)  # beyond them a time cannot be moved to UTC; .NET writes 0001 for "none"
+KEPT_IDENTITIES = 512  # each party writes itself in one way, and the gateway itself in two; some hundred bytes each
 
+_PARTS = ("Reference", "From", "To", "Subject")
+_HEADER = (
+    b"<Header><Reference>%b%b</Reference><From>%b</From><To>%b</To><Subject><documentType>%b</documentType><type>%b</type>"
+    b"<function>%b</function><reference>%b</reference><documentYear>%b</documentYear><preReference>%b</preReference>%b%b</Subject></Header>"
+)
 _DOUBLY_ESCAPED = re.compile("&(?:amp;)+")
 _WIDTH = 2  # digits that a type and a function have at least
 _DAY_FIRST = re.compile(r"(\d{2})[/.-](\d{2})[/.-](\d{4})(?:[ T](.+))?", re.ASCII)
@@ -30,7 +37,8 @@ def read_header(root: etree._Element, *, zone: tzinfo) -> Header:
     if root.tag != "Envelope":
         raise _unreadable("not-envelope", root, "/", found=str(root.tag)[:MAX_FIELD])
     header = one(root, "Header", "/Envelope")
-    reference, sender, receiver, subject = (_fields(header, name) for name in ("Reference", "From", "To", "Subject"))
+    parts = _parts(header)
+    reference, sender, receiver, subject = (parts.get(name, {}) for name in _PARTS)
     return Header(
         id=reference.get("messageId") or None,
         sender=_identity(sender),
@@ -44,24 +52,26 @@ def read_header(root: etree._Element, *, zone: tzinfo) -> Header:
 def write_header(header: Header, *, zone: tzinfo) -> bytes:
     """Write the Header element in canonical form, its parts in the contract's order, empty optional ones left out."""
     subject = header.subject
-    reference = _element("Reference", _optional("version", header.version), _optional("messageId", header.id or ""))
-    about = _element(
-        "Subject",
-        text_element("documentType", subject.document_type),
-        text_element("type", subject.type),
-        text_element("function", subject.function),
-        text_element("reference", subject.reference),
-        text_element("documentYear", subject.year),
-        text_element("preReference", subject.previous),
+    return _HEADER % (
+        _optional("version", header.version),
+        _optional("messageId", header.id or ""),
+        _identity_parts(header.sender),
+        _identity_parts(header.receiver),
+        escape_text(subject.document_type),
+        escape_text(subject.type),
+        escape_text(subject.function),
+        escape_text(subject.reference),
+        escape_text(subject.year),
+        escape_text(subject.previous),
         _optional("preDocumentYear", subject.previous_year),
         _optional("sendDate", write_date(header.sent_at, zone) if header.sent_at else ""),
     )
-    return _element("Header", reference, write_identity("From", header.sender), write_identity("To", header.receiver), about)
 
 
-def write_identity(name: str, identity: Identity) -> bytes:
-    """Write From or To in canonical form."""
-    return _element(name, *(text_element(field, value) for field, value in identity_fields(identity)))
+@lru_cache(maxsize=KEPT_IDENTITIES)
+def _identity_parts(identity: Identity) -> bytes:
+    """Write what stands in From or To."""
+    return b"".join([text_element(field, value) for field, value in identity_fields(identity)])
 
 
 def identity_fields(identity: Identity) -> Iterable[tuple[str, str]]:
@@ -77,12 +87,13 @@ def identity_fields(identity: Identity) -> Iterable[tuple[str, str]]:
 
 def text_element(name: str, text: str) -> bytes:
     """Write an element that holds text, in canonical form."""
-    return _element(name, escape_text(text))
+    tag = name.encode()
+    return b"<%b>%b</%b>" % (tag, escape_text(text), tag)
 
 
 def one(parent: etree._Element, name: str, path: str) -> etree._Element:
     """Give the one child of a name; raises NotReadable with PROCEDURE_UNREADABLE where there is none or more."""
-    found = parent.findall(name)
+    found = list(parent.iterchildren(name))
     if len(found) > 1:
         raise _unreadable("twice", found[1], f"{path}/{name}", name=name)
     if not found:
@@ -92,11 +103,8 @@ def one(parent: etree._Element, name: str, path: str) -> etree._Element:
 
 def read_date(text: str, zone: tzinfo) -> datetime | None:
     """Read a date in the field's spellings (ISO with blank or T, day first, fourteen digits); None where it is none of them."""
-    if found := _COMPACT.fullmatch(text):
-        text = "{}-{}-{} {}:{}:{}".format(*found.groups())
-    elif found := _DAY_FIRST.fullmatch(text):
-        day, month, year, time = found.groups()
-        text = f"{year}-{month}-{day} {time or '00:00:00'}"
+    if text[4:5] != "-":  # not ISO's, as nearly all are
+        text = _in_iso_order(text)
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -108,24 +116,42 @@ def read_date(text: str, zone: tzinfo) -> datetime | None:
 
 def write_date(at: datetime, zone: tzinfo) -> str:
     """Write a time as the envelope wants it, in a zone that is not named there."""
-    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    return at.astimezone(zone).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
-def _fields(header: etree._Element, name: str) -> dict[str, str]:
-    """Read a part's fields, empty where the part is missing."""
-    parts = list(header.iterchildren(name))
-    if not parts:
-        return {}
-    part, path = parts[0], f"/Envelope/Header/{name}"
+def _parts(header: etree._Element) -> dict[str, dict[str, str]]:
+    """Read the fields of the parts that are there."""
+    parts: dict[str, dict[str, str]] = {}
+    for part in header:
+        name = part.tag
+        if name in parts:
+            raise _unreadable("twice", part, f"/Envelope/Header/{name}", name=name)
+        if name in _PARTS:
+            parts[name] = _fields(part, name)
+    return parts
+
+
+def _fields(part: etree._Element, name: str) -> dict[str, str]:
     children = list(part)
-    fields = {str(child.tag): (child.text or "").strip() for child in children}
-    if len(parts) > 1 or len(fields) != len(children):
-        raise _unreadable("twice", parts[-1], path, name=name)
+    fields = {child.tag: (child.text or "").strip() for child in children}
+    path = f"/Envelope/Header/{name}"
+    if len(fields) != len(children):
+        raise _unreadable("twice", part, path, name=name)
     if any(map(len, children)):
         raise _unreadable("not-text", part, path, name=name)
     if max(map(len, fields.values()), default=0) > MAX_FIELD:
         raise NotReadable(Code.LIMIT, Problem(text="xml.field-too-long", path=path, line=line_of(part), values={"limit": str(MAX_FIELD)}))
     return fields
+
+
+def _in_iso_order(text: str) -> str:
+    """Turn the field's other spellings round; gives any other text back as it is."""
+    if found := _COMPACT.fullmatch(text):
+        return "{}-{}-{} {}:{}:{}".format(*found.groups())
+    if found := _DAY_FIRST.fullmatch(text):
+        day, month, year, time = found.groups()
+        return f"{year}-{month}-{day} {time or '00:00:00'}"
+    return text
 
 
 def _subject(fields: dict[str, str], header: etree._Element) -> Subject:
@@ -144,22 +170,19 @@ def _subject(fields: dict[str, str], header: etree._Element) -> Subject:
 
 
 def _identity(fields: dict[str, str]) -> Identity:
+    said = fields.get
     return Identity(
-        name=fields.get("name", ""),
-        identity=fields.get("identity", ""),
-        country=fields.get("countryCode", ""),
-        ministry=fields.get("ministryCode", ""),
-        organization=fields.get("organizationCode", ""),
-        unit=fields.get("unitCode", ""),
+        name=said("name", ""),
+        identity=said("identity", ""),
+        country=said("countryCode", ""),
+        ministry=said("ministryCode", ""),
+        organization=said("organizationCode", ""),
+        unit=said("unitCode", ""),
     )
 
 
 def _padded(number: str) -> str:
     return number.zfill(_WIDTH) if number else ""
-
-
-def _element(name: str, *inside: bytes) -> bytes:
-    return b"<%b>%b</%b>" % (name.encode(), b"".join(inside), name.encode())
 
 
 def _optional(name: str, text: str) -> bytes:

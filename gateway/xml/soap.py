@@ -14,8 +14,9 @@ from .parse import line_of, parse
 MEDIA_TYPES = MappingProxyType({"1.1": "text/xml; charset=utf-8", "1.2": "application/soap+xml; charset=utf-8"})
 
 _NAMESPACES = MappingProxyType({"1.1": SOAP11, "1.2": SOAP12})
-_VERSIONS = MappingProxyType({namespace: version for version, namespace in _NAMESPACES.items()})
+_VERSIONS = MappingProxyType({f"{{{namespace}}}Envelope": version for version, namespace in _NAMESPACES.items()})
 _ADDRESSING = frozenset({WSA, WSA_2004, WSA_NONE})  # the door dispatches on the body, so an address may be left unread
+_PLAIN = re.compile(r"[\w .,:/@+-]*", re.ASCII)  # nothing to escape: codes, numbers, times, most words
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -33,11 +34,10 @@ def unwrap(data: bytes) -> SoapBody:
         root = parse(data)
     except NotReadable as refusal:
         raise NotReadable(Code.NOT_SOAP, *refusal.problems) from refusal
-    name = etree.QName(root)
-    version = _VERSIONS.get(name.namespace or "")
-    if name.localname != "Envelope" or version is None:
-        raise _not_soap("soap-root", root, found=name.text)
-    return SoapBody(version=version, child=_child(root, name.namespace or ""))
+    version = _VERSIONS.get(root.tag)
+    if version is None:
+        raise _not_soap("soap-root", root, found=root.tag)
+    return SoapBody(version=version, child=_child(root, _NAMESPACES[version]))
 
 
 def wrap(body_child: bytes, *, version: str) -> bytes:
@@ -70,18 +70,22 @@ def escape_text(text: str | bytes) -> bytes:
 
     Bytes are taken for UTF-8 that came out of XML, and are not looked at.
     """
-    raw = text if isinstance(text, bytes) else _NOT_XML.sub("\ufffd", text).encode()
-    return raw.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b">", b"&gt;").replace(b"\r", b"&#xD;")
+    if isinstance(text, str):
+        if _PLAIN.fullmatch(text):
+            return text.encode()
+        text = _NOT_XML.sub("\ufffd", text).encode()
+    return text.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b">", b"&gt;").replace(b"\r", b"&#xD;")
 
 
 def _child(root: etree._Element, namespace: str) -> etree._Element:
-    bodies = root.findall(f"{{{namespace}}}Body")
+    bodies = list(root.iterchildren(f"{{{namespace}}}Body"))
     if len(bodies) != 1:
         raise _not_soap("soap-body", root, found=str(len(bodies)))
     if len(bodies[0]) != 1:
         raise _not_soap("soap-child", bodies[0], found=str(len(bodies[0])))
-    for header in root.iterfind(f"{{{namespace}}}Header/*"):
-        _check_understood(header, namespace)
+    for headers in root.iterchildren(f"{{{namespace}}}Header"):
+        for header in headers:
+            _check_understood(header, namespace)
     return bodies[0][0]
 
 
