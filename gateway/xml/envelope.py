@@ -41,8 +41,9 @@ def try_header(payload: bytes, *, zone: tzinfo) -> Header | None:
 
 def content(root: etree._Element) -> etree._Element | None:
     """Give Envelope/Body/Content, None where there is none. Raises NotReadable with CONTENT_EMPTY where there are several."""
-    found = root.findall("Body/Content")
-    if len(found) > 1 or len(root.findall("Body")) > 1:
+    bodies = list(root.iterchildren("Body"))
+    found = [child for body in bodies for child in body.iterchildren("Content")]
+    if len(found) > 1 or len(bodies) > 1:
         raise NotReadable(Code.CONTENT_EMPTY, Problem(text="xml.twice", path=_CONTENT, values={"name": "Content"}))
     return found[0] if found else None
 
@@ -75,9 +76,9 @@ def make_signed_view(root: etree._Element, slots: tuple[str, str]) -> None:
     `slots` says for Body/Signature and for SystemSignature: "absent" (the slot goes), "optional" (it holds nothing where it is),
     "required" (it holds the text "-"). The text around a slot stays.
     """
-    for held in root.iterfind("Body/Content"):
-        held.attrib.pop("Id", "")
-    for body in root.iterfind("Body"):
+    for body in root.iterchildren("Body"):
+        for held in body.iterchildren("Content"):
+            held.attrib.pop("Id", "")
         _settle(body, "Signature", slots[0])
     _settle(root, "SystemSignature", slots[1])
 
@@ -144,7 +145,7 @@ def _slot(root: etree._Element, path: str) -> etree._Element | None:
 
 def _settle(parent: etree._Element, name: str, declared: str) -> None:
     """Bring a slot into the shape its schema declares."""
-    found = parent.findall(name)
+    found = list(parent.iterchildren(name))
     if declared == "required" and not found:
         found = [etree.SubElement(parent, name)]
     for slot in found:

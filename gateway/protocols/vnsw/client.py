@@ -14,7 +14,7 @@ from gateway.xml.parse import parse
 from .dialects import PLAIN, TRANSPORT, Dialect, for_party
 from .payload import payload_of
 from .reply import RECEIVED, REFUSED
-from .wrapping import field_of, name_of, operation_of, request
+from .wrapping import field_of, local_name, operation_of, request
 
 SUCCESS = range(200, 300)
 MAX_REASON = 1000  # characters of a partner's reason that are kept and shown
@@ -83,7 +83,7 @@ def decode(dialect: Dialect, reply: Reply, *, try_later: frozenset[str] = frozen
     """Read a synchronous reply: 99 is Delivered, 00 is Rejected, save for codes in `try_later`; all else is Failed. Never raises."""
     try:
         child = operation_of(soap.unwrap(reply.body).child)
-        if name_of(child)[1] == "Fault":
+        if local_name(child) == "Fault":
             return Failed(code="soap-fault", detail=_fault_text(child))
         field = field_of(child, dialect.result)
         answer = read_answer(payload_of(field)) if field is not None else None
@@ -149,7 +149,7 @@ def _unreadable(reply: Reply) -> Failed:
 
 def _fault_text(fault: etree._Element) -> str:
     """The reason of a SOAP fault, 1.1 (faultstring) or 1.2 (Reason/Text)."""
-    texts = (element.text or "" for element in fault.iter() if name_of(element)[1] in ("faultstring", "Text"))
+    texts = (element.text or "" for element in fault.iter() if local_name(element) in ("faultstring", "Text"))
     return " ".join(next(texts, "").split())[:MAX_REASON]
 
 

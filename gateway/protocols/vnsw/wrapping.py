@@ -27,9 +27,9 @@ def response(dialect: Dialect, envelope: bytes) -> bytes:
     return _operation(dialect, dialect.response, dialect.result_holder, _field(dialect, dialect.result, escape_text(envelope)))
 
 
-def name_of(element: etree._Element) -> tuple[str, str]:
-    """Give an element's namespace, empty where it has none, and its local name."""
-    return split(str(element.tag))
+def local_name(element: etree._Element) -> str:
+    """Give an element's name without its namespace."""
+    return element.tag.rpartition("}")[2]
 
 
 def split(name: str) -> tuple[str, str]:
@@ -40,7 +40,7 @@ def split(name: str) -> tuple[str, str]:
 
 def operation_of(child: etree._Element) -> etree._Element:
     """Give the operation's element: the Body child, or what stands alone inside the optional wrapper."""
-    if name_of(child)[1] != OPTIONAL_WRAPPER:
+    if local_name(child) != OPTIONAL_WRAPPER:
         return child
     children = _elements(child)
     return children[0] if len(children) == 1 else child
@@ -53,7 +53,7 @@ def field_of(operation: etree._Element, name: str) -> etree._Element | None:
     """
     level = _elements(operation)
     for _ in range(MAX_HOLDERS):
-        found = [element for element in level if name_of(element)[1] == name]
+        found = [element for element in level if local_name(element) == name]
         if len(found) > 1:
             raise NotReadable(Code.NOT_SOAP, Problem(text="vnsw.field-twice", line=line_of(found[1]), values={"field": name}))
         if found:
@@ -64,8 +64,8 @@ def field_of(operation: etree._Element, name: str) -> etree._Element | None:
 
 def hint_of(holder: etree._Element, name: str) -> str:
     """Read a hint that stands beside the payload; empty where it is missing."""
-    found = (element for element in _elements(holder) if name_of(element)[1] == name)
-    return next(((element.text or "").strip() for element in found), "") if name else ""
+    found = next(holder.iterchildren(f"{{*}}{name}"), None) if name else None
+    return "" if found is None else (found.text or "").strip()
 
 
 def _elements(parent: etree._Element) -> list[etree._Element]:
@@ -84,4 +84,5 @@ def _field(dialect: Dialect, name: str, text: bytes) -> bytes:
 def _tagged(name: str, namespace: str | None, inner: bytes) -> bytes:
     """One element; `namespace` None leaves the default namespace as it is."""
     declared = b"" if namespace is None else b' xmlns="%b"' % escape(namespace).encode()
-    return b"<%b%b>%b</%b>" % (name.encode(), declared, inner, name.encode())
+    tag = name.encode()
+    return b"<%b%b>%b</%b>" % (tag, declared, inner, tag)
