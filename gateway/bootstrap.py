@@ -20,7 +20,7 @@ from .model import MessageId, uuid7
 from .outbox.circuit import Circuits
 from .outbox.outbox import SqlOutbox
 from .outbox.payloads import Payloads
-from .outbox.workers import Workers
+from .outbox.workers import Bell, Workers
 from .ports import Adapter, Entropy, Inbound, Watch
 from .protocols.vnsw.dialects import DIALECTS
 from .protocols.vnsw.door import VnswDoor
@@ -202,8 +202,8 @@ def build(settings: Settings) -> Hub:
     database = open_database(settings.database)
     entropy = Randomness()
     payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=entropy))
-    signal = threading.Event()
-    outbox = SqlOutbox(database, payloads, clock=now, entropy=entropy, wake=signal.set)
+    bell = Bell()
+    outbox = SqlOutbox(database, payloads, clock=now, entropy=entropy, wake=bell.ring)
     circuits = Circuits()
     zone = rules.current.zone
     prover = Prover(trust, now, zone)
@@ -219,7 +219,7 @@ def build(settings: Settings) -> Hub:
         watch=telemetry,
     )
     workers = Workers(
-        signal=signal,
+        bell=bell,
         carry=delivery.carry,
         outbox=outbox,
         circuits=circuits,

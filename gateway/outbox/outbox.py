@@ -78,12 +78,13 @@ class SqlOutbox:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
         now = self._clock()
 
-        def work(tx: Tx) -> list[Claim]:
-            due = [(p, row) for p, limit in slots.items() for row in tx.rows(sql.DUE, party=p, now=to_micros(now), limit=limit)]
-            due += [(p, row) for p in probes for row in tx.rows(sql.PROBE, party=p, now=to_micros(now))]
-            return [self._take(tx, party, row, now) for party, row in due]
+        def due(tx: Tx) -> list[tuple[PartyCode, tuple[Any, ...]]]:
+            found = [(p, row) for p, limit in slots.items() for row in tx.rows(sql.DUE, party=p, now=to_micros(now), limit=limit)]
+            return found + [(p, row) for p in probes for row in tx.rows(sql.PROBE, party=p, now=to_micros(now))]
 
-        return self._database.commit(work)
+        if not self._database.read(due):
+            return []  # most looks find nothing, and need no transaction
+        return self._database.commit(lambda tx: [self._take(tx, party, row, now) for party, row in due(tx)])
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about; raises Unavailable where its content cannot be decrypted."""

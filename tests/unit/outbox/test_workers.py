@@ -15,7 +15,7 @@ from gateway.lifecycle import Delivered, Failed, State, next_step
 from gateway.model import DeliveryId, Identity, Limits, MessageId, Party, PartyCode, RetryPolicy
 from gateway.outbox.circuit import OPEN_AFTER, Carried, Circuits
 from gateway.outbox.memory import MemoryOutbox, Row
-from gateway.outbox.workers import Workers
+from gateway.outbox.workers import Bell, Workers
 from gateway.ports import Claim
 
 POLICY = RetryPolicy(first=timedelta(seconds=30))
@@ -39,9 +39,9 @@ class Crew:
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.signal = threading.Event()
+        self.bell = Bell()
         self.circuits = Circuits()
-        self.outbox = MemoryOutbox(clock=now, entropy=lambda n: next(self.numbers).to_bytes(n), wake=self.signal.set)
+        self.outbox = MemoryOutbox(clock=now, entropy=lambda n: next(self.numbers).to_bytes(n), wake=self.bell.ring)
 
     def owe(self, code: str, count: int = 1) -> None:
         """Add deliveries that are due, and wake the workers."""
@@ -49,7 +49,7 @@ class Crew:
             delivery = DeliveryId(f"{code}-{next(self.numbers)}")
             row = Row(id=delivery, message=MessageId("m"), party=PartyCode(code), route="r", state=State.QUEUED, due_at=now(), dossier=None)
             self.outbox.shelf.rows[delivery] = row
-        self.signal.set()
+        self.bell.ring()
 
     def states(self, code: str) -> list[State]:
         return [row.state for row in self.outbox.shelf.rows.values() if row.party == code]
@@ -63,7 +63,7 @@ class Crew:
             parties=lambda: self.parties,
             clock=now,
             watch=lambda event, fields: self.events.append((event, fields)),
-            signal=self.signal,
+            bell=self.bell,
             threads=self.threads,
         )
         workers.start()
@@ -116,7 +116,7 @@ def test_workers_with_nothing_to_do_hardly_ask(parties: list[Party], monkeypatch
     asked = itertools.count()
     monkeypatch.setattr(crew.outbox, "claim", lambda *_, **__: [][next(asked) :])
     with crew.working():
-        crew.signal.set()
+        crew.bell.ring()
         time.sleep(0.2)
 
     assert next(asked) < 20  # one that spins asks thousands of times
