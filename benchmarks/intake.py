@@ -105,9 +105,10 @@ def _shares(bench: Bench) -> dict[str, float]:
     intake, door = bench.intake(signed_reply=True)
     spent: dict[str, float] = {}
     prover, judge, outbox = intake._prover, intake._judge, intake._outbox  # noqa: SLF001  # a benchmark looks inside
-    intake._prover = _Timed(prover, {"prove": "2_prove"}, spent)  # type: ignore[assignment]  # noqa: SLF001
-    intake._judge = _Timed(judge, {"judge": "3_validate"}, spent)  # noqa: SLF001
-    intake._outbox = _Timed(outbox, {"record": "5_record", "answered": "0_repeat"}, spent)  # type: ignore[assignment]  # noqa: SLF001
+    parts: Any = intake  # a benchmark looks inside
+    parts._prover = _Timed(prover, {"prove": "2_prove"}, spent)  # noqa: SLF001  # the same
+    parts._judge = _Timed(judge, {"judge": "3_validate"}, spent)  # noqa: SLF001  # the same
+    parts._outbox = _Timed(outbox, {"record": "5_record", "answered": "0_repeat"}, spent)  # noqa: SLF001  # the same
     timed: Any = _Timed(door, {"open": "1_door", "answer": "answer"}, spent)
     arrivals = [_arrival(application(bench.pki, n, person=False)) for n in range(MESSAGES)]
     whole = cpu(lambda: [intake.receive(a, timed) for a in arrivals])
