@@ -10,12 +10,15 @@ from .parse import parse
 
 
 def content_digest(root: etree._Element) -> bytes:
-    """Digest an envelope's Content under exclusive C14N, its Id left out: signing gives it one. Takes the Id from the tree."""
+    """Digest an envelope's Content under exclusive C14N, its Id left out: signing gives it one."""
     found = content(root)
     if found is None:
         return b""
-    found.attrib.pop("Id", "")
-    return hashlib.sha256(canonical(found, prefixes=value_prefixes(found))).digest()
+    name = found.attrib.pop("Id", None)  # type: ignore[call-overload]  # the stubs forget that None may be the default
+    written = canonical(found, prefixes=value_prefixes(found))  # where it stands: a copy would lose declarations around it
+    if name is not None:
+        found.set("Id", name)
+    return hashlib.sha256(written).digest()
 
 
 def alike(first: bytes, second: bytes) -> bool:
