@@ -24,7 +24,7 @@ from .spelling import is_ncname, plain, walk
 
 _ID = "Id"
 _WHITE = " \t\r\n"
-_IDS = etree.XPath("//@*[name() = 'Id' or name() = 'ID' or name() = 'id' or name() = 'xml:id']")
+_IDS = etree.XPath("/descendant::*/@*[name() = 'Id' or name() = 'ID' or name() = 'id' or name() = 'xml:id']")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
