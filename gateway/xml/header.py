@@ -18,6 +18,7 @@ YEARS = range(1900, 9990)  # beyond them a time cannot be moved to UTC; .NET wri
 KEPT_IDENTITIES = 512  # each party writes itself in one way, and the gateway itself in two; some hundred bytes each
 
 _PARTS = ("Reference", "From", "To", "Subject")
+_IDENTITY = ("name", "identity", "countryCode", "ministryCode", "organizationCode", "unitCode")
 _HEADER = (
     b"<Header><Reference>%b%b</Reference><From>%b</From><To>%b</To><Subject><documentType>%b</documentType><type>%b</type>"
     b"<function>%b</function><reference>%b</reference><documentYear>%b</documentYear><preReference>%b</preReference>%b%b</Subject></Header>"
@@ -41,8 +42,8 @@ def read_header(root: etree._Element, *, zone: tzinfo) -> Header:
     reference, sender, receiver, subject = (parts.get(name, {}) for name in _PARTS)
     return Header(
         id=reference.get("messageId") or None,
-        sender=_identity(sender),
-        receiver=_identity(receiver),
+        sender=_identity(*map(sender.get, _IDENTITY)),
+        receiver=_identity(*map(receiver.get, _IDENTITY)),
         subject=_subject(subject, header),
         sent_at=read_date(subject.get("sendDate", ""), zone),
         version=reference.get("version", ""),
@@ -169,16 +170,10 @@ def _subject(fields: dict[str, str], header: etree._Element) -> Subject:
     )
 
 
-def _identity(fields: dict[str, str]) -> Identity:
-    said = fields.get
-    return Identity(
-        name=said("name", ""),
-        identity=said("identity", ""),
-        country=said("countryCode", ""),
-        ministry=said("ministryCode", ""),
-        organization=said("organizationCode", ""),
-        unit=said("unitCode", ""),
-    )
+@lru_cache(maxsize=KEPT_IDENTITIES)
+def _identity(*texts: str | None) -> Identity:
+    name, identity, country, ministry, organization, unit = (text or "" for text in texts)
+    return Identity(name=name, identity=identity, country=country, ministry=ministry, organization=organization, unit=unit)
 
 
 def _padded(number: str) -> str:
