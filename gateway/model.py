@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NewType
-from uuid import UUID
 
 from .errors import Code, Problem
 
@@ -19,7 +18,8 @@ def uuid7(now: datetime, random: bytes) -> str:
     value = milliseconds << 80 | int.from_bytes(random[:10])
     value = value & ~(0xF << 76) | 0x7 << 76  # version
     value = value & ~(0x3 << 62) | 0x2 << 62  # variant
-    return str(UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 # --- who ---------------------------------------------------------------------------------------------------------
