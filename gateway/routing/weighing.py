@@ -35,6 +35,8 @@ class Weighed:
 def consider(procedure: Procedure, row: MessageRule, content: _Element, *, subject: Subject, sender: PartyCode) -> Weighed:
     """Read what a message's content states and weigh its row's conditions by it."""
     stated = read_stated(row.paths, content)
+    if not row.rules and all(rule.when is None for rule in row.routes):  # most rows: one route, always
+        return Weighed(stated=stated, routes=tuple([rule.route for rule in row.routes]), broken=(), warnings=())
     return weigh(row, stated, variables(procedure.code, row.code, subject=subject, sender=sender, stated=stated))
 
 
