@@ -96,7 +96,7 @@ PERMISSIVE = Policy(
 POLICIES: Mapping[str, Policy] = MappingProxyType({p.name: p for p in (GATEWAY, PERMISSIVE)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Place:
     """One of the two places of a signature in an envelope: what it must refer to, by which transforms, and what that covers.
 
