@@ -24,7 +24,6 @@ _REFERENCE_PARTS = ("Transforms", "DigestMethod", "DigestValue")
 _INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
 _NCNAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")  # ASCII only: an Id is a name that machines give
 _PREFIX = re.compile(rb"[ \t\n]*<(?:([A-Za-z_][A-Za-z0-9._-]{0,15}):)?Signature ")
-_TEXT = re.compile(rb">([^<>]*)</")
 _DS = DS.encode()
 _WHITE = " \t\r\n"
 
@@ -101,7 +100,7 @@ def _pattern(prefix: bytes, place: Place) -> re.Pattern[bytes]:
 
 def _inner(elements: bytes) -> list[bytes]:
     """Take the texts out of `<a>text</a> <a>text</a>`."""
-    return _TEXT.findall(elements)
+    return [part.rpartition(b">")[2] for part in elements.split(b"</")[:-1]]
 
 
 def walk(signature: _Element, place: Place) -> Texts:
