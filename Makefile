@@ -32,10 +32,10 @@ demo: setup ## play the journey once, observed from outside; JSON=1 for one JSON
 	@$(BIN)/nsw demo $(JSON_OPTION)
 
 test: setup ## the tests, at most 5 minutes
-	@$(BIN)/python -m pytest -n auto -m "not slow"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-full: setup ## the longer suites too
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: setup ## ruff, mypy --strict, import-linter, bandit
 	@$(BIN)/ruff check .
