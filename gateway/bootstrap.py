@@ -16,7 +16,7 @@ from .config import Settings
 from .delivery import Delivery
 from .errors import Code, Problem, Unavailable
 from .intake import Intake
-from .model import MessageId, uuid7
+from .model import MessageId, Party, uuid7
 from .outbox.circuit import Circuits
 from .outbox.outbox import SqlOutbox
 from .outbox.payloads import Payloads
@@ -25,7 +25,7 @@ from .ports import Adapter, Entropy, Inbound, Watch
 from .protocols.vnsw.dialects import DIALECTS
 from .protocols.vnsw.door import VnswDoor
 from .routing.judge import Judge
-from .routing.rules import Rules, RuleSet
+from .routing.rules import Rules, RuleSet, load
 from .security.cipher import FileCipher
 from .security.prover import Prover
 from .security.randomness import Randomness
@@ -154,6 +154,11 @@ def _loaded(point: EntryPoint) -> Adapter:
 def load_schemas(settings: Settings) -> Schemas:
     """Load the schemas in force: the installation's own before the shipped ones."""
     return Schemas.load(_present(settings.schema_folder, shipped("xsd")))
+
+
+def known_parties(settings: Settings) -> tuple[Party, ...]:
+    """Read who the parties are, without checking the rules against schemas and adapters; raises RulesInvalid."""
+    return load((settings.rule_folder, shipped("routing_rules"))).parties
 
 
 def load_rules(settings: Settings, schemas: Schemas, adapters: Mapping[str, Adapter]) -> Rules:

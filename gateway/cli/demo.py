@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from gateway.bootstrap import discover, load_rules, load_schemas, now
+from gateway.bootstrap import known_parties, now
 from gateway.config import Settings
 from gateway.security.devpki import generate
 from gateway.testing.journey import Played, play
@@ -48,8 +48,7 @@ def prepare(home: Path) -> None:
     """Make the development PKI of an installation, for every party of its rules."""
     os.umask(0o077)
     chosen = Settings(home=home)
-    rules = load_rules(chosen, load_schemas(chosen), discover())
-    generate(chosen.pki, now=now(), parties=[party.code for party in rules.current.parties])
+    generate(chosen.pki, now=now(), parties=[party.code for party in known_parties(chosen)])
 
 
 def _play(home: Path, *, port: int, stay: bool, as_json: bool) -> int:
