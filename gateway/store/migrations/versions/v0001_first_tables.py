@@ -97,6 +97,10 @@ def _messages() -> None:
         sa.Column("keys", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
+    _message_indexes()
+
+
+def _message_indexes() -> None:
     op.create_index("messages_by_key", "messages", ["message_key"], unique=True)
     op.create_index(
         "messages_by_previous",
