@@ -215,7 +215,7 @@ class SqlOutbox:
             return first
         if entry.arrival.repeat_key and tx.rows(sql.REPEATED, channel=row["channel"], repeat_key=entry.arrival.repeat_key):
             raise Conflict(Code.CONFLICT, Problem(text="outbox.repeat-key"))
-        warnings = (*entry.warnings, *_movedossier(tx, entry))
+        warnings = (*entry.warnings, *_move_dossier(tx, entry))
         tx.changed(sql.INSERT_MESSAGE, **row | {"warnings": write_problems(warnings)})
         tx.changed(sql.INSERT_PAYLOAD, **payloads)
         _insert_deliveries(tx, entry)
@@ -307,7 +307,7 @@ def _insert_deliveries(tx: Tx, entry: Entry) -> None:
         )
 
 
-def _movedossier(tx: Tx, entry: Entry) -> tuple[Problem, ...]:
+def _move_dossier(tx: Tx, entry: Entry) -> tuple[Problem, ...]:
     """Move a message's dossier; what was not expected is let through and warned of."""
     move = entry.dossier or DossierMove(allowed=frozenset(), to=None, opens=True)
     key, now = dossier(entry), to_micros(entry.receipt.accepted_at)

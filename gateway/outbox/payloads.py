@@ -5,8 +5,13 @@ from dataclasses import dataclass
 
 from gateway.ports import Cipher
 
-# A WS-Security UsernameToken or a login carried in the message: its text is a credential and is not kept.
-_CREDENTIAL = re.compile(rb"(<(?:[\w.-]{1,64}:)?(?:Password|password)\b[^<>]{0,512}>)[^<]+(?=</)")
+# A WS-Security UsernameToken or a login carried in the message: its text is a credential and is not kept. A body holds the
+# envelope as text, so a tag may stand there escaped, once or twice. Possessive: hostile input cannot make it look twice.
+_LESS, _MORE = rb"(?:<|&(?:amp;)?lt;)", rb"(?:>|&(?:amp;)?gt;)"
+_INSIDE = rb"(?:[^<>&]|&(?!(?:amp;)?[lg]t;)){0,512}+"
+_OPENING = rb"(" + _LESS + rb"(?:[\w.-]{1,64}:)?[Pp]assword(?=[\s>&])" + _INSIDE + _MORE + rb")"
+_TEXT = rb"(?:[^<&]|<(?=!)|&(?!(?:amp;)?lt;[^!]))++"  # a CDATA section too
+_CREDENTIAL = re.compile(_OPENING + _TEXT + rb"(?=" + _LESS + rb"/)")
 MASK = rb"\1***"
 
 

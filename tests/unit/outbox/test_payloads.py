@@ -39,13 +39,22 @@ def test_content_cannot_be_read_as_another_part_or_another_message(payloads: Pay
         (b"<Password></Password><Password/>", b"<Password></Password><Password/>"),
         (b"<PasswordHint>colour</PasswordHint>", b"<PasswordHint>colour</PasswordHint>"),
         (b"the assword <Password", b"the assword <Password"),
+        (b"<Password><![CDATA[s3cret]]></Password>", b"<Password>***</Password>"),
+        (b"<p>&lt;Password&gt;s3cret&lt;/Password&gt;</p>", b"<p>&lt;Password&gt;***&lt;/Password&gt;</p>"),
+        (b"<p>&lt;Password&gt;a&amp;amp;b&lt;/Password&gt;</p>", b"<p>&lt;Password&gt;***&lt;/Password&gt;</p>"),
+        (b"<p>&lt;x:Password a=&quot;1&quot;>s3cret&lt;/x:Password></p>", b"<p>&lt;x:Password a=&quot;1&quot;>***&lt;/x:Password></p>"),
+        (b"<p>&amp;lt;Password&amp;gt;s3cret&amp;lt;/Password&amp;gt;</p>", b"<p>&amp;lt;Password&amp;gt;***&amp;lt;/Password&amp;gt;</p>"),
+        (b"<p>&lt;PasswordHint&gt;colour&lt;/PasswordHint&gt;</p>", b"<p>&lt;PasswordHint&gt;colour&lt;/PasswordHint&gt;</p>"),
     ],
 )
 def test_credentials_are_masked_and_nothing_else(payloads: Payloads, written: bytes, kept: bytes) -> None:
     assert payloads.unlock("m", "body", payloads.lock("m", "body", written)) == kept
 
 
-def test_masking_hostile_content_takes_no_longer_than_reading_it(payloads: Payloads) -> None:
-    hostile = b"<Password " * 100_000 + b"<Password>" * 100_000 + b"<Password>" + b"x" * 1_000_000
+@pytest.mark.parametrize(
+    "tag", [b"<Password ", b"<Password>", b"&lt;Password&gt;", b"&amp;lt;Password&amp;gt;", b"<Password><!", b"<Password>&"]
+)
+def test_masking_hostile_content_takes_no_longer_than_reading_it(payloads: Payloads, tag: bytes) -> None:
+    hostile = tag * 100_000 + b"<Password>" + b"x" * 1_000_000
 
     assert payloads.unlock("m", "body", payloads.lock("m", "body", hostile)) == hostile
