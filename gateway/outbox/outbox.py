@@ -18,10 +18,10 @@ from gateway.store.leaves import write_leaf
 from gateway.store.times import from_micros, to_micros
 from gateway.xml.likeness import alike
 
-from . import sql
 from .payloads import Payloads, masked
 from .records import read_header, read_signers, write_problems
 from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row, way
+from .sql import flow as sql
 
 LEASE = timedelta(seconds=90)  # longer than the longest request and its settling; a dead worker's claims wait no longer
 

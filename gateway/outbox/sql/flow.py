@@ -1,4 +1,4 @@
-"""Every statement of the outbox: each is built once, and a line says which index serves it."""
+"""Every statement of the two stories: each is built once, and a line says which index serves it."""
 
 from sqlalchemy import Insert, Table, and_, bindparam, func, insert, literal, null, or_, select, text, update
 

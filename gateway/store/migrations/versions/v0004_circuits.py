@@ -1,0 +1,8 @@
+"""Circuits, rates and windows of partners, shared by processes."""
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Nothing yet."""
