@@ -78,6 +78,7 @@ DELIVERIES = Table(
     Column("reference", Text, nullable=False),  # the partner's own number
     Column("cause", Text, nullable=False),
     Column("dossier", Text),  # set where the route keeps order
+    Column("corrections", Text),  # JSON: what staff corrected in the gateway's own header; never content
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Index("deliveries_due", "party", "due_at", sqlite_where=text("due_at IS NOT NULL"), postgresql_where=text("due_at IS NOT NULL")),
@@ -145,4 +146,33 @@ LEDGER = Table(
     Column("delivery", Text),
     Column("leaf", Text, nullable=False),  # the exact bytes that are hashed: JSON with sorted keys
     Index("ledger_by_message", "message"),
+)
+
+# What staff ordered for many deliveries at once, and how far it came; or for one, where a second person must approve it.
+_OPEN_JOB, _REPEATABLE = text("state IN ('proposed', 'running', 'paused')"), text("repeat_key IS NOT NULL")
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("act", Text, nullable=False),
+    Column("state", Text, nullable=False),  # proposed, running, paused, done, cancelled, expired
+    Column("choice", Text, nullable=False),  # JSON: which deliveries
+    Column("details", Text, nullable=False),  # JSON: where to, what to correct
+    Column("reason", Text, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("approved_by", Text),
+    Column("repeat_key", Text),
+    Column("total", Integer, nullable=False),  # counted when it was ordered
+    Column("done", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("skips", Text, nullable=False),  # JSON: why, and how many each
+    Column("reached", BigInteger, nullable=False),  # position of the last delivery that was looked at
+    Column("upto", BigInteger, nullable=False),  # what is recorded later is no part of it
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),  # a proposal's
+    Column("token", Text),
+    Column("lease_until", BigInteger),
+    Index("jobs_open", "state", "id", sqlite_where=_OPEN_JOB, postgresql_where=_OPEN_JOB),
+    Index("jobs_by_repeat_key", "proposed_by", "repeat_key", unique=True, sqlite_where=_REPEATABLE, postgresql_where=_REPEATABLE),
 )

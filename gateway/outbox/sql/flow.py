@@ -15,7 +15,7 @@ def _insert(table: Table, *without: str) -> Insert:
 
 INSERT_MESSAGE = _insert(MESSAGES)
 INSERT_PAYLOAD = _insert(PAYLOADS)
-INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until")
+INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until", "corrections")
 INSERT_KEY = _insert(KEYS)
 INSERT_ATTEMPT = _insert(ATTEMPTS)
 INSERT_OUTCOME = _insert(OUTCOMES)
