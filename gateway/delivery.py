@@ -20,6 +20,7 @@ from .errors import Code, GatewayError, NotValid, Problem, StaleClaim
 from .lifecycle import Deferred, Failed, Outcome, State, next_step
 from .model import PartyCode, Reply, Request, RetryPolicy, Route
 from .outbox.circuit import Carried
+from .outbox.corrections import corrected
 from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, SignsReplies, Transport, Watch
 from .routing.router import route_named
 from .routing.rules import RuleSet
@@ -59,7 +60,7 @@ class Delivery:
         """Make one attempt; the only place where a defect is caught, so that one message never stops the others."""
         reply = None
         try:
-            route = route_named(self.rules(), claim.party, claim.route)
+            route = corrected(route_named(self.rules(), claim.party, claim.route), claim.corrections)
             if not route.endpoint:
                 return Deferred(for_=NO_ADDRESS_PAUSE), None
             adapter = self.adapters[route.party.adapter]

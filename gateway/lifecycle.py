@@ -5,7 +5,7 @@
 #    │          ├──────> RETRYING ──> SENDING            a failure; tried again after a while
 #    │          ├──────> AWAITING_REPLY ──> SENDING      taken, its result is asked for later (a poll, never a second send)
 #    │          └──────> DEAD ──> QUEUED                 set aside for staff, who may replay it
-#    └─────────────────> CANCELLED                       by staff, before it was done
+#    └─────────────────> CANCELLED                       by staff, before it was done; redirected and returned end so too
 
 import hashlib
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
         State.RETRYING: frozenset({State.SENDING, State.CANCELLED, State.QUEUED}),
         State.AWAITING_REPLY: frozenset({State.SENDING, State.CANCELLED, State.DEAD}),
         State.DEAD: frozenset({State.QUEUED, State.AWAITING_REPLY, State.CANCELLED}),
-        State.REJECTED: frozenset({State.QUEUED}),
+        State.REJECTED: frozenset({State.QUEUED, State.CANCELLED}),
         State.DELIVERED: frozenset(),
         State.CANCELLED: frozenset(),
     }

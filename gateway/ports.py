@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
@@ -95,12 +95,16 @@ class Directory(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What an adapter is: `name` is its entry point's name; `protocol` "vnsw", "wsdl" or "as4"; `specification` with version."""
+    """What an adapter is: `name` is its entry point's name; `protocol` "vnsw", "wsdl" or "as4"; `specification` with version.
+
+    An adapter with `attachments` hands an envelope's attachments on in its requests; for any other such messages are refused.
+    """
 
     name: str
     protocol: str
     specification: str
     replies_signed: bool = False
+    attachments: bool = False
 
 
 class Adapter(Protocol):
@@ -168,6 +172,24 @@ class Committer(Protocol):
         """Run and commit; concurrent callers may share one commit. Raises Unavailable where the database is away."""
 
 
+class ChunkStore(Protocol):
+    """Holds sealed chunks: under their upload's id while they come, for good under that id and their content's digest."""
+
+    name: str
+
+    def add(self, upload: str, number: int, sealed: bytes) -> None:
+        """Take the next chunk; raises Unavailable where there is no room, or the upload was given up."""
+
+    def keep(self, upload: str, digest: str) -> None:
+        """Make an upload's chunks durable where they will be found; raises Unavailable."""
+
+    def chunks(self, upload: str, digest: str, count: int) -> Iterator[bytes]:
+        """Give the chunks in their order; raises Unavailable where one is missing."""
+
+    def remove(self, upload: str, digest: str) -> None:
+        """Remove whatever is there, kept or not; nothing is fine too. Raises Unavailable."""
+
+
 class Tx(Protocol):
     """A transaction: runs Core statements, compiled once for the database at hand."""
 
@@ -176,6 +198,29 @@ class Tx(Protocol):
 
     def changed(self, statement: Executable, **values: object) -> int:
         """Run a statement and say how many rows it changed."""
+
+    def now(self) -> datetime:
+        """Give the database's time, the same throughout a transaction: processes on machines whose clocks differ agree on it."""
+
+
+class Database(Protocol):
+    """Where everything durable lives; every method may be called from any thread and raises Unavailable where it is away."""
+
+    @property
+    def kind(self) -> str:
+        """Name its kind: "sqlite" or "postgresql"."""
+
+    def commit(self, work: Callable[[Tx], T]) -> T:
+        """Run work and return when it is durable; raises what work raises, of which nothing is then kept.
+
+        Concurrent works may share a commit, and a work may be run again where others were in its way: it has no effect but through Tx.
+        """
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        """Run work that only reads; each statement sees one consistent state."""
+
+    def close(self) -> None:
+        """Let what is under way finish, then close; whoever comes later gets Unavailable. A second close does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +236,7 @@ class Claim:
     route: str
     reference: str  # the partner's own number, for a poll
     message: MessageId
+    corrections: Mapping[str, str] = field(default_factory=dict)  # what staff corrected in the gateway's own header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

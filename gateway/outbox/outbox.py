@@ -12,8 +12,7 @@ from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
 from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step
 from gateway.model import Arrival, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
-from gateway.ports import Claim, Clock, DossierMove, Entropy, Entry, Tx
-from gateway.store.engine import SqliteDatabase
+from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Tx
 from gateway.store.leaves import write_leaf
 from gateway.store.times import from_micros, to_micros
 from gateway.xml.likeness import alike
@@ -30,7 +29,7 @@ class SqlOutbox:
     """The durable middle of both stories; every method may be called from any thread."""
 
     def __init__(
-        self, database: SqliteDatabase, payloads: Payloads, *, clock: Clock, entropy: Entropy, wake: Callable[[], None] = lambda: None
+        self, database: Database, payloads: Payloads, *, clock: Clock, entropy: Entropy, wake: Callable[[], None] = lambda: None
     ) -> None:
         self._database = database
         self._payloads = payloads
@@ -229,10 +228,10 @@ class SqlOutbox:
         until = now + LEASE
         token = self._entropy(12).hex()
         values = {"at": position, "from": state, "new_token": token, "lease": to_micros(until), "now": to_micros(now)}
-        ((delivery, attempt, route, reference, _, message),) = tx.rows(sql.CLAIM, **values)
+        ((delivery, attempt, route, reference, _, message, corrections),) = tx.rows(sql.CLAIM, **values)
         return Claim(
             delivery=delivery, token=token, until=until, state=State(state), attempt=attempt, party=party, route=route,
-            reference=reference, message=message,
+            reference=reference, message=message, corrections=json.loads(corrections or "{}"),
         )  # fmt: skip
 
     def _give_back(self, tx: Tx, row: tuple[int, str, str, str, str, int], now: datetime) -> int:

@@ -65,7 +65,7 @@ CLAIM = (
         attempt=D.attempt + 1,
         updated_at=bindparam("now"),
     )
-    .returning(D.id, D.attempt, D.route, D.reference, D.claimed_from, D.message)
+    .returning(D.id, D.attempt, D.route, D.reference, D.claimed_from, D.message, D.corrections)
 )
 MESSAGE = (  # messages' and payloads' primary keys
     select(M.header, M.sender, M.schema, M.slots, M.sha256, M.signers, M.received_at, PAYLOADS.c.document)
