@@ -21,7 +21,7 @@ from .outbox.circuit import Circuits
 from .outbox.outbox import SqlOutbox
 from .outbox.payloads import Payloads
 from .outbox.workers import Bell, Workers
-from .ports import Adapter, Entropy, Inbound, Watch
+from .ports import Adapter, Database, Entropy, Inbound, Watch
 from .protocols.vnsw.dialects import DIALECTS
 from .protocols.vnsw.door import VnswDoor
 from .routing.judge import Judge
@@ -31,10 +31,11 @@ from .security.prover import Prover
 from .security.randomness import Randomness
 from .security.signer import EnvelopeSealer
 from .security.trust import Trust
-from .store.engine import SqliteDatabase, open_database
+from .store.engine import open_database
 from .store.migrate import check_present, upgrade
 from .store.queries import Queries
 from .store.sole import Sole
+from .store.times import utc
 from .telemetry import Telemetry, logger
 from .transport.http import HttpTransport
 from .xml.schemas import Schemas
@@ -64,7 +65,7 @@ class Hub:
     entropy: Entropy
     metrics: CollectorRegistry
     watch: Watch
-    _database: SqliteDatabase
+    _database: Database
     _workers: Workers
     _reloader: "Reloader"
 
@@ -134,7 +135,7 @@ class Reloader(threading.Thread):
 
 def now() -> datetime:
     """Give the present, aware, in UTC."""
-    return datetime.now(UTC)
+    return utc()
 
 
 def discover() -> dict[str, Adapter]:

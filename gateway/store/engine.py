@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -16,7 +17,9 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from gateway.errors import Code, Problem, Unavailable
-from gateway.ports import Tx
+from gateway.ports import Clock, Database, Tx
+
+from .times import utc
 
 T = TypeVar("T")
 
@@ -48,8 +51,10 @@ def _compiled(statement: Executable) -> tuple[str, tuple[str, ...], dict[str, An
 class SqliteTx:
     """A transaction on one SQLite connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
         self._cursor = connection.cursor()
+        self._clock = clock
+        self._now: datetime | None = None
 
     def rows(self, statement: Executable, **values: object) -> list[tuple[Any, ...]]:
         """Run a statement and give its rows."""
@@ -58,6 +63,11 @@ class SqliteTx:
     def changed(self, statement: Executable, **values: object) -> int:
         """Run a statement and say how many rows it changed."""
         return self._execute(statement, values).rowcount
+
+    def now(self) -> datetime:
+        """Give the time at which the transaction first asked."""
+        self._now = self._now or self._clock()
+        return self._now
 
     def _execute(self, statement: Executable, values: dict[str, object]) -> sqlite3.Cursor:
         sql, names, fixed = _compiled(statement)
@@ -85,7 +95,10 @@ class _Work:
 class SqliteDatabase:
     """SQLite in WAL mode. `commit` and `read` may be called from any thread."""
 
-    def __init__(self, path: Path) -> None:
+    kind = "sqlite"
+
+    def __init__(self, path: Path, *, clock: Clock = utc) -> None:
+        self._clock = clock
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
@@ -115,7 +128,7 @@ class SqliteDatabase:
         connection = self._reader()
         try:
             with _translated():
-                return work(SqliteTx(connection))
+                return work(SqliteTx(connection, self._clock))
         finally:
             self._readers.put(connection)
 
@@ -162,7 +175,7 @@ class SqliteDatabase:
         """Commit what waits, tell its callers, and let the next one commit if there is any."""
         with self._mutex:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_SHARED))]
-        _commit_together(self._writer, batch)
+        _commit_together(self._writer, batch, self._clock)
         with self._mutex:
             following = self._waiting[0] if self._waiting else None
             self._committing = following is not None
@@ -173,12 +186,12 @@ class SqliteDatabase:
             following.turn.release()
 
 
-def _commit_together(connection: sqlite3.Connection, batch: list[_Work]) -> None:
+def _commit_together(connection: sqlite3.Connection, batch: list[_Work], clock: Clock) -> None:
     """Run each work in its own savepoint and commit them all; where that fails, none of them happened."""
     try:
         with _translated():
             connection.execute("BEGIN IMMEDIATE")
-            tx = SqliteTx(connection)
+            tx = SqliteTx(connection, clock)
             for work in batch:
                 _run_alone(connection, tx, work, among=len(batch))
             connection.execute("COMMIT")
@@ -222,9 +235,9 @@ def _away(cause: str) -> Unavailable:
     return Unavailable(Code.UNAVAILABLE, Problem(text="store.away", values={"cause": cause}))
 
 
-def open_database(url: str) -> SqliteDatabase:
+def open_database(url: str, *, clock: Clock = utc) -> Database:
     """Open the database an address names; for now sqlite:///PATH. Raises Unavailable for another kind."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise Unavailable(Code.UNAVAILABLE, Problem(text="store.kind", values={"kind": parsed.get_backend_name()}))
-    return SqliteDatabase(Path(parsed.database))
+    return SqliteDatabase(Path(parsed.database), clock=clock)

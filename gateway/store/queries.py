@@ -12,9 +12,8 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, or
 
 from gateway.errors import Code, NotValid, Problem
 from gateway.model import uuid7
-from gateway.ports import Tx
+from gateway.ports import Database, Tx
 
-from .engine import SqliteDatabase
 from .tables import DELIVERIES, DOSSIERS, KEYS, LEDGER, MESSAGES, PAYLOADS, SET_ASIDE
 from .times import from_micros, to_micros
 
@@ -146,7 +145,7 @@ _PING = select(literal(1))
 class Queries:
     """Reads of one database; every method may be called from any thread and raises Unavailable where the database is away."""
 
-    def __init__(self, database: SqliteDatabase, unlock: Callable[[str, str, bytes], bytes]) -> None:
+    def __init__(self, database: Database, unlock: Callable[[str, str, bytes], bytes]) -> None:
         """Take the database, and what decrypts (owner, part, content)."""
         self._database = database
         self._unlock = unlock

@@ -6,6 +6,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
+def utc() -> datetime:
+    """Give this machine's time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
 def to_micros(moment: datetime) -> int:
     """Write an aware time as microseconds."""
     return (moment - EPOCH) // MICROSECOND

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import bindparam, insert, select
 
 from gateway.errors import Unavailable
-from gateway.ports import Tx
-from gateway.store.engine import READERS, SqliteDatabase, open_database
+from gateway.ports import Database, Tx
+from gateway.store.engine import READERS, open_database
 from gateway.store.migrate import pending, upgrade
 from gateway.store.sole import Sole
 from gateway.store.tables import LEDGER, METADATA
@@ -26,7 +26,7 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[SqliteDatabase]:
+def database(url: str) -> Iterator[Database]:
     database = open_database(url)
     yield database
     database.close()
@@ -36,17 +36,17 @@ def add(tx: Tx, kind: str) -> None:
     tx.changed(INSERT, at=1, kind=kind, leaf="{}")
 
 
-def kinds(database: SqliteDatabase) -> list[str]:
+def kinds(database: Database) -> list[str]:
     return [row[0] for row in database.read(lambda tx: tx.rows(KINDS))]
 
 
-def test_commit_is_seen_by_readers_when_it_returns(database: SqliteDatabase) -> None:
+def test_commit_is_seen_by_readers_when_it_returns(database: Database) -> None:
     database.commit(lambda tx: add(tx, "a"))
 
     assert kinds(database) == ["a"]
 
 
-def test_commit_is_on_disk_when_it_returns(database: SqliteDatabase, tmp_path: Path) -> None:
+def test_commit_is_on_disk_when_it_returns(database: Database, tmp_path: Path) -> None:
     database.commit(lambda tx: add(tx, "a"))
 
     other = sqlite3.connect(tmp_path / "g.db")
@@ -55,7 +55,7 @@ def test_commit_is_on_disk_when_it_returns(database: SqliteDatabase, tmp_path: P
     other.close()
 
 
-def test_failed_work_undoes_itself_and_not_its_neighbours(database: SqliteDatabase) -> None:
+def test_failed_work_undoes_itself_and_not_its_neighbours(database: Database) -> None:
     gate = threading.Event()
     failures: list[Exception] = []
 
@@ -85,7 +85,7 @@ def test_failed_work_undoes_itself_and_not_its_neighbours(database: SqliteDataba
     assert sorted(kinds(database)) == ["first", "good"]
 
 
-def test_many_concurrent_commits_all_arrive(database: SqliteDatabase) -> None:
+def test_many_concurrent_commits_all_arrive(database: Database) -> None:
     threads = [threading.Thread(target=database.commit, args=(lambda tx, n=n: add(tx, str(n)),)) for n in range(50)]
 
     for thread in threads:
@@ -96,7 +96,7 @@ def test_many_concurrent_commits_all_arrive(database: SqliteDatabase) -> None:
     assert sorted(kinds(database), key=int) == [str(n) for n in range(50)]
 
 
-def test_full_database_is_unavailable_and_serves_again_afterwards(database: SqliteDatabase) -> None:
+def test_full_database_is_unavailable_and_serves_again_afterwards(database: Database) -> None:
     def fill(_: Tx) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -156,7 +156,7 @@ def test_works_that_race_with_the_close_are_done_or_refused(url: str) -> None:
     again.close()
 
 
-def test_readers_that_are_all_busy_are_not_waited_for_without_end(database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_that_are_all_busy_are_not_waited_for_without_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.store.engine.BUSY_SECONDS", 0.05)
     gate = threading.Event()
     busy = threading.Barrier(READERS + 1)
@@ -186,7 +186,7 @@ def test_file_that_is_no_database_is_refused_in_words(tmp_path: Path) -> None:
         open_database(f"sqlite:///{tmp_path}/g.db")
 
 
-def test_damaged_database_is_unavailable_and_not_a_defect(database: SqliteDatabase) -> None:
+def test_damaged_database_is_unavailable_and_not_a_defect(database: Database) -> None:
     def read_damaged(_: Tx) -> None:
         raise sqlite3.DatabaseError("database disk image is malformed")
 
@@ -194,7 +194,7 @@ def test_damaged_database_is_unavailable_and_not_a_defect(database: SqliteDataba
         database.commit(read_damaged)
 
 
-def test_broken_promise_of_a_table_is_a_defect_of_its_own_work(database: SqliteDatabase) -> None:
+def test_broken_promise_of_a_table_is_a_defect_of_its_own_work(database: Database) -> None:
     def twice(_: Tx) -> None:
         raise sqlite3.IntegrityError("UNIQUE constraint failed")
 

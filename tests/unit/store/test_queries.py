@@ -13,9 +13,9 @@ from gateway.lifecycle import Accepted, Delivered, Failed, Rejected, State, next
 from gateway.model import DeliveryId, Judged, MessageId, PartyCode, Receipt, Refusal, Reply, RetryPolicy, Wrapper, uuid7
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
-from gateway.ports import DossierMove, Entry
+from gateway.ports import Database, DossierMove, Entry
 from gateway.security.cipher import FileCipher
-from gateway.store.engine import SqliteDatabase, open_database
+from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
 from gateway.store.queries import MAX_PAGE, Queries
 from gateway.testing import builders
@@ -30,7 +30,7 @@ POLICY = RetryPolicy(attempts=1)
 class Shelf:
     """An outbox and the queries over its database; the clock stands still until it is moved."""
 
-    database: SqliteDatabase
+    database: Database
     outbox: SqlOutbox
     queries: Queries
     now: datetime = START
