@@ -71,6 +71,24 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Periods:
+    """How long to keep: the content of messages, their record (ids, codes, times, digests), and archives of purged content."""
+
+    content: timedelta
+    record: timedelta
+    archive: timedelta = timedelta(days=90)  # a period that was written wrongly can be made good that long; zero: no archive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Which periods hold for which messages: by procedure and by party; `otherwise` where no procedure is known."""
+
+    procedures: Mapping[str, Periods] = field(default_factory=dict)
+    parties: Mapping[str, Periods] = field(default_factory=dict)
+    otherwise: Periods | None = None  # None: such messages are kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """One correspondent as parties.toml declares it; data, never code."""
 
@@ -88,6 +106,8 @@ class Party:
     languages: tuple[str, ...] = ("vi", "en")
     limits: Limits = Limits()
     retry: RetryPolicy = RetryPolicy()
+    collects: bool = False  # it fetches from its mailbox; nothing is sent to it
+    retention: Periods | None = None  # where it asks for longer than the procedure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +138,20 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """An opaque part beside a document: `name` is what its sender calls it, never a path; `id` is where its content is found.
+
+    `sha256` of the content is in hex; the content itself stays in its store and is streamed.
+    """
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """Raw bytes at a door, named before anything is parsed. `path` and `media_type` as the transport gave them."""
 
@@ -129,6 +163,7 @@ class Arrival:
     media_type: str
     body: bytes
     repeat_key: str | None = None  # the REST Idempotency-Key
+    attachments: tuple[Attachment, ...] = ()  # already in their store, where nothing refers to them yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +234,7 @@ class Envelope:
     document: Document
     signers: tuple[Signer, ...]
     received_at: datetime
+    attachments: tuple[Attachment, ...] = ()
 
 
 # --- where it goes -------------------------------------------------------------------------------------------------
@@ -229,7 +265,8 @@ class Seal:
 class Request:
     """One HTTP request to a partner; `method` is POST unless said. `parts` are for multipart protocols.
 
-    `reply_bytes` limits the answer; None leaves it to the transport.
+    `reply_bytes` limits the answer; None leaves it to the transport. `attachments` leave behind the body, as parts of one multipart
+    body, streamed out of their store.
     """
 
     endpoint: str
@@ -240,6 +277,7 @@ class Request:
     seal: Seal | None = None
     method: str = "POST"
     reply_bytes: int | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ from gateway.model import Party, PartyCode, Route
 
 from .conditions import Condition, ConditionInvalid, Conditions
 from .forms import ExampleForm, MessageForm, ProcedureForm, RouteForm, RuleForm, TitleForm, read_span
-from .parties import midnight
+from .parties import make_periods, midnight
 from .paths import Paths, compile_paths
-from .procedures import BusinessRule, Deadline, Direction, Example, MessageRule, PathLabel, Procedure, Retention, RouteRule, Title
+from .procedures import BusinessRule, Deadline, Direction, Example, MessageRule, PathLabel, Procedure, RouteRule, Title
 from .sources import Fault, Place, Source, line_of, spell
 from .suggest import nearest
 
@@ -200,7 +200,7 @@ def make_procedure(form: ProcedureForm, source: Source, around: Surroundings) ->
             )
             for d in form.deadline
         ),
-        retention=Retention(content=read_span(form.retention.content), record=read_span(form.retention.record)),
+        retention=make_periods(form.retention),
         personal_data=tuple(form.personal_data.paths),
         examples=tuple(_example(example, source, ("example", n)) for n, example in enumerate(form.example)),
     )

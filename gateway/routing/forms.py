@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .paths import is_path
@@ -187,6 +187,22 @@ class RetryForm(Form):
     attempts: Annotated[int, Field(ge=1, le=10_000)] = 40
 
 
+class RetentionForm(Form):
+    """[retention] of a procedure, `retention` of a party."""
+
+    content: Duration
+    record: Duration
+    archive: Duration = "90d"
+
+    @field_validator("record")
+    @classmethod
+    def _outlives_the_content(cls, text: str, info: ValidationInfo) -> str:
+        """Refuse a record that would end before the content that it tells of."""
+        if _duration(text) < _duration(info.data.get("content", "0s")):
+            raise PydanticCustomError("record", "-", {"found": text})
+        return text
+
+
 class PartyForm(Form):
     """One [[party]]."""
 
@@ -203,6 +219,8 @@ class PartyForm(Form):
     languages: list[Language] = ["vi", "en"]
     limits: LimitsForm = LimitsForm()
     retry: RetryForm = RetryForm()
+    collects: bool = False
+    retention: RetentionForm | None = None
 
 
 class GatewayForm(Form):
@@ -212,6 +230,7 @@ class GatewayForm(Form):
     zone: Annotated[str, AfterValidator(lambda text: (read_zone(text), text)[1])]
     languages: Annotated[list[Language], Field(min_length=1)]
     identity: IdentityForm
+    retention: RetentionForm | None = None
 
 
 class PartiesForm(Form):
@@ -289,13 +308,6 @@ class DeadlineForm(Form):
     after: Annotated[list[MessageCode], Field(min_length=1)]
     answered_by: Annotated[list[MessageCode], Field(min_length=1)]
     within: SpanText
-
-
-class RetentionForm(Form):
-    """[retention]."""
-
-    content: SpanText
-    record: SpanText
 
 
 class PersonalForm(Form):

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, tzinfo
 
-from gateway.model import Identity, Limits, Party, PartyCode, RetryPolicy, SealProfile
+from gateway.model import Identity, Limits, Party, PartyCode, Periods, RetryPolicy, SealProfile
 
-from .forms import GatewayForm, IdentityForm, PartyForm, SendsForm, read_span
+from .forms import GatewayForm, IdentityForm, PartyForm, RetentionForm, SendsForm, read_span
 from .sources import Fault, Place, Source
 from .suggest import nearest
 
@@ -53,12 +53,21 @@ def make_party(form: PartyForm, *, endpoint: str, zone: tzinfo) -> Party:
             jitter=form.retry.jitter,
             attempts=form.retry.attempts,
         ),
+        collects=form.collects,
+        retention=make_periods(form.retention) if form.retention else None,
     )
+
+
+def make_periods(form: RetentionForm) -> Periods:
+    """Make the periods that a sound form describes."""
+    content, record, archive = (read_span(text).calendar for text in (form.content, form.record, form.archive))
+    return Periods(content=content, record=record, archive=archive)
 
 
 def make_own(form: GatewayForm) -> Party:
     """Make the gateway's own party: it has a name and languages, and no adapter reaches it."""
-    return Party(code=PartyCode(form.code), identity=_identity(form.identity), languages=tuple(form.languages))
+    retention = make_periods(form.retention) if form.retention else None
+    return Party(code=PartyCode(form.code), identity=_identity(form.identity), languages=tuple(form.languages), retention=retention)
 
 
 def party_faults(entries: Sequence[Entry], own: str, adapters: Collection[str] | None) -> Iterator[tuple[Source, Fault]]:
@@ -97,6 +106,8 @@ def _reference_faults(entry: Entry, codes: Collection[str], adapters: Collection
         if code not in codes:
             values = {"party": code, "near": nearest(code, codes)}
             yield Fault(place=(*entry.place, "sends_for", number), text="party-unknown", values=values)
+    if form.collects and form.adapter is None:
+        yield Fault(place=(*entry.place, "collects"), text="collects-unwritten", values={"party": form.code})
     if form.adapter is not None and adapters is not None and form.adapter not in adapters:
         values = {"adapter": form.adapter, "near": nearest(form.adapter, adapters), "known": ", ".join(sorted(adapters))}
         yield Fault(place=(*entry.place, "adapter"), text="adapter-unknown", values=values)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from gateway.model import PartyCode, Route
+from gateway.model import PartyCode, Periods, Route
 
 from .conditions import Condition
 from .paths import Paths
@@ -92,14 +92,6 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """How long to keep: the content of messages, and their record (ids, codes, times, digests)."""
-
-    content: Span
-    record: Span
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """A case the rules must pass: who sends which message with which facts, and where it must go, or which rule refuses it."""
 
@@ -131,7 +123,7 @@ class Procedure:
     states: Mapping[str, Title]
     messages: Mapping[tuple[str, str], MessageRule]
     deadlines: tuple[Deadline, ...]
-    retention: Retention
+    retention: Periods
     personal_data: tuple[str, ...]  # paths into the content
     examples: tuple[Example, ...]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import NotValid, Problem, explain, remedy
-from gateway.model import PartyCode, Subject
+from gateway.model import PartyCode, Periods, Subject
 from gateway.routing.procedures import Span
 from gateway.routing.rules import RuleSet, RulesInvalid, load, route_named
 
@@ -72,7 +72,7 @@ def test_deadline_retention_and_personal_data_are_read(rules: RuleSet) -> None:
 
     assert procedure.deadlines[0].within == Span(working_days=2)
     assert procedure.deadlines[0].after == {"10/01"}
-    assert procedure.retention.content == Span(calendar=timedelta(days=3660))
+    assert procedure.retention == Periods(content=timedelta(days=3660), record=timedelta(days=7320), archive=timedelta(days=90))
     assert procedure.personal_data == ("Application/TaxCode",)
 
 
@@ -248,6 +248,10 @@ def test_stored_delivery_to_a_dropped_party_is_refused(rules: RuleSet) -> None:
         (PROCEDURE, "valid_from = 2020-01-01", "valid_from = 2020-01-01\nvalid_to = 2019-01-01", "period-backwards", "valid_to"),
         (PROCEDURE, "valid_from = 2020-01-01", 'valid_from = "2020-01-01"', "want-date", "valid_from"),
         (PROCEDURE, "[retention]", "[retentions]", "key-missing", "retention"),
+        (PROCEDURE, 'content = "10y"', 'content = "10wd"', "want-duration", "retention.content"),
+        (PROCEDURE, 'record = "20y"', 'record = "9y"', "want-record", "retention.record"),
+        (PARTIES, 'code = "CUSTOMS"', 'code = "CUSTOMS"\nadapter = "portal"\ncollects = "yes"', "want-truth", "party#3.collects"),
+        (PARTIES, 'code = "CUSTOMS"', 'code = "CUSTOMS"\ncollects = true', "collects-unwritten", "party#3.collects"),
         (PARTIES, 'aliases = ["A&B"]', 'aliases = ["CUSTOMS"]', "party-name-taken", "party#3.code"),
         (PARTIES, 'code = "PORTAL"', 'code = "GW"', "party-name-taken", "party#1.code"),
         (PARTIES, "until = 2027-10-15\n", "", "exception-open", "party#2.sends"),
