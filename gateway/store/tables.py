@@ -42,6 +42,7 @@ MESSAGES = Table(
     Column("answer_status", Integer, nullable=False),
     Column("answer_headers", Text, nullable=False),  # JSON
     Column("keys", Text),  # JSON: business keys, so that a purge finds them without the document
+    Column("attachments", Integer),  # how many; null where none
     # Each index is a page more to write for every message, so only what must be fast has one. Ids are in order of time.
     Index("messages_by_request", "request_digest", unique=True),
     Index("messages_by_key", "message_key", unique=True),
@@ -175,4 +176,49 @@ JOBS = Table(
     Column("lease_until", BigInteger),
     Index("jobs_open", "state", "id", sqlite_where=_OPEN_JOB, postgresql_where=_OPEN_JOB),
     Index("jobs_by_repeat_key", "proposed_by", "repeat_key", unique=True, sqlite_where=_REPEATABLE, postgresql_where=_REPEATABLE),
+)
+
+# What came beside a message: opaque, kept once however often it comes. A link is a message's reference to a content; a content that no
+# link names is loose, and collected after a while; an upload is what came so far, or what is about to be removed.
+LINKS = Table(
+    "attachments",
+    METADATA,
+    Column("message", Text, ForeignKey("messages.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # from 1, as they came
+    Column("digest", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("label", LargeBinary, nullable=False),  # its name and media type
+    PrimaryKeyConstraint("message", "number"),
+    Index("attachments_by_digest", "digest"),
+)
+
+CONTENTS = Table(
+    "contents",
+    METADATA,
+    Column("digest", Text, primary_key=True),  # keyed
+    Column("upload", Text, nullable=False),  # the one that brought it
+    Column("store", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),  # of encryption; empty where more than one
+    Column("loose_at", BigInteger),  # since when no link names it; null while one does
+    Index("contents_loose", "loose_at", sqlite_where=text("loose_at IS NOT NULL"), postgresql_where=text("loose_at IS NOT NULL")),
+)
+
+UPLOADS = Table(
+    "uploads",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("store", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # empty until the last byte came
+    Column("touched_at", BigInteger, nullable=False),
+)
+
+CHUNKS = Table(
+    "chunks",
+    METADATA,
+    Column("upload", Text, nullable=False),
+    Column("number", Integer, nullable=False),  # from 0
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("upload", "number"),
 )
