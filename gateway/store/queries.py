@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, or_, select, text, true
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, literal, or_, select, text, true
 
 from gateway.errors import Code, NotValid, Problem
 from gateway.model import uuid7
@@ -117,10 +117,16 @@ _FILTERS: Mapping[str, ColumnElement[bool]] = {
     "until": and_(_M.id < bindparam("until_id"), _M.received_at < bindparam("until")),
     "before": _M.id < bindparam("before"),
 }
-_DELIVERY_FILTERS: Mapping[str, ColumnElement[bool]] = {
+_CAUSE = bindparam("cause", type_=Text())
+DELIVERY_FILTERS: Mapping[str, ColumnElement[bool]] = {
     "message": _D.message == bindparam("message"),
     "party": _D.party == bindparam("party"),
     "state": _D.state == bindparam("state"),
+    "route": _D.route == bindparam("route"),
+    "cause": func.substr(_D.cause, 1, func.length(_CAUSE)) == _CAUSE,  # a partner's code stands before its words
+    "procedure": select(literal(1)).where(_M.id == _D.message, _M.procedure == bindparam("procedure")).exists(),
+    "since": _D.created_at >= bindparam("since"),
+    "until": _D.created_at < bindparam("until"),
     "before": _D.position < bindparam("before"),
 }
 
@@ -184,13 +190,26 @@ class Queries:
         """Tell everything that happened to a message and its deliveries, in order."""
         return tuple(_moment(row) for row in self._rows(_TIMELINE, message=message))
 
-    def deliveries(
-        self, *, message: str | None = None, party: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
+    def deliveries(  # noqa: PLR0913  # one parameter a filter, each by name
+        self,
+        *,
+        message: str | None = None,
+        party: str | None = None,
+        state: str | None = None,
+        route: str | None = None,
+        cause: str | None = None,
+        procedure: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
     ) -> Page[DeliveryRow]:
-        """List deliveries, newest first. Raises NotValid where the cursor is not one that was given out."""
-        values: dict[str, object] = {n: v for n, v in {"message": message, "party": party, "state": state}.items() if v is not None}
-        if cursor:
-            values["before"] = _number(cursor)
+        """List deliveries, newest first; `cause` is how it begins. Raises NotValid where the cursor is not one that was given out."""
+        asked = {
+            "message": message, "party": party, "state": state, "route": route, "cause": cause, "procedure": procedure,
+            "since": since and to_micros(since), "until": until and to_micros(until), "before": _number(cursor) if cursor else None,
+        }  # fmt: skip
+        values: dict[str, object] = {name: value for name, value in asked.items() if value is not None}
         rows, more = self._page(_search_deliveries(frozenset(values)), values, limit)
         return Page(items=tuple(_delivery(row[1:]) for row in rows), next_cursor=str(rows[-1][0]) if more else None)
 
@@ -246,7 +265,7 @@ def _search(names: frozenset[str]) -> Select[Any]:
 
 @cache
 def _search_deliveries(names: frozenset[str]) -> Select[Any]:
-    conditions = (_DELIVERY_FILTERS[name] for name in sorted(names))
+    conditions = (DELIVERY_FILTERS[name] for name in sorted(names))
     return _DELIVERIES.where(true(), *conditions).order_by(_D.position.desc()).limit(bindparam("rows"))
 
 
