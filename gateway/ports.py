@@ -158,6 +158,9 @@ class Cipher(Protocol):
     def decrypt(self, sealed: bytes, *, context: str) -> bytes:
         """Decrypt under the key the bytes name; raises Unavailable where that key is not here or the bytes were changed."""
 
+    def key_of(self, sealed: bytes) -> str:
+        """Name the key that a sealed value is under."""
+
     def fingerprint(self, *parts: bytes) -> bytes:
         """Make a keyed digest, so that equal secrets can be recognised and none can be guessed from it."""
 
@@ -240,6 +243,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """A delivery that was handed out under a token: `claim` while the token holds it, `outcome` once it was settled under it."""
+
+    party: PartyCode
+    claim: Claim | None = None
+    outcome: str = ""  # "delivered", "rejected"; empty with no claim: the lease ended, or the token is none of this delivery's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DossierMove:
     """How a message moves its dossier: `to` is None where it stays; a move from elsewhere than `allowed` is warned of."""
 
@@ -279,8 +291,13 @@ class Outbox(Protocol):
     def refuse(self, arrival: Arrival, refusal: Refusal, answer: Reply) -> None:
         """Keep a refused arrival with its cause."""
 
-    def claim(self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset()) -> list[Claim]:
-        """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
+    def claim(
+        self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset(), lease: timedelta | None = None
+    ) -> list[Claim]:
+        """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not.
+
+        `lease` is how long they are held; a worker's own time unless a fetcher asks for another.
+        """
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about."""
@@ -291,8 +308,11 @@ class Outbox(Protocol):
     def settle(self, claim: Claim, step: Step, outcome: Outcome, reply: Reply | None) -> None:
         """Write what became of an attempt. Raises StaleClaim where another worker took over."""
 
-    def rescue(self, *, held_until: datetime) -> int:
-        """Return what dead workers held, those whose lease ends by a time; says how many."""
+    def rescue(self, *, held_until: datetime, spared: frozenset[PartyCode] = frozenset()) -> int:
+        """Return what dead workers held, those whose lease ends by a time, save deliveries to some parties; says how many."""
+
+    def handed(self, delivery: DeliveryId, token: str) -> Handed | None:
+        """Find what a fetcher was handed under a token; None where there is no such delivery."""
 
     def hurry(self, party: PartyCode) -> int:
         """Make what waits to be retried due at once, for a partner that answers again; says how many."""

@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
-import os
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
+from types import MappingProxyType
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -12,48 +14,65 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gateway.errors import Code, Problem, Unavailable
 from gateway.ports import Entropy
 
-KEY_BYTES = 32
+from .keyring import DIGEST_KEY, first_keys, key_file, key_names, present_key, read_key
+
 NONCE_BYTES = 12
-FIRST_KEY = "content-1"
-DIGEST_KEY = "digest"  # never rotated: what was accepted under it must be recognised for as long as it is kept
+LOOK_SECONDS = 0.5  # how soon a key that was added or rotated by a command is noticed; looking costs some 30 microseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ring:
+    """The keys as they were when the folder was read; replaced whole, so that threads see one or the other."""
+
+    present: str
+    keys: Mapping[str, AESGCM]
 
 
 class FileCipher:
-    """Encrypts under the newest content key of a folder and decrypts under any of them.
+    """Encrypts under the present content key of a folder and decrypts under any of them; notices when a command changes them.
 
     A sealed value is: length of the key's name (1 byte), the name, nonce (12 bytes), ciphertext with its tag.
     """
 
-    def __init__(self, folder: Path, *, entropy: Entropy) -> None:
-        """Read the keys of a folder; the first start makes them."""
+    def __init__(self, folder: Path, *, entropy: Entropy, timer: Callable[[], float] = monotonic) -> None:
+        """Read the keys of a folder; the first start makes them. Raises Unavailable where one of them is no key."""
+        self._folder = folder
         self._entropy = entropy
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in (FIRST_KEY, DIGEST_KEY):
-            _make(folder / f"{name}.key", entropy)
-        self._keys = {p.stem: AESGCM(p.read_bytes()) for p in folder.glob("content-*.key")}
-        self._present = max(self._keys, key=lambda name: int(name.removeprefix("content-")))
-        self._digest_key = (folder / f"{DIGEST_KEY}.key").read_bytes()
+        self._timer = timer
+        first_keys(folder, entropy)
+        self._digest_key = read_key(key_file(folder, DIGEST_KEY))
+        self._ring = self._read({})
+        self._looked = timer()
 
     def __repr__(self) -> str:
-        return f"FileCipher(present={self._present!r}, keys={len(self._keys)})"
+        return f"FileCipher(present={self._ring.present!r}, keys={len(self._ring.keys)})"
 
     def encrypt(self, plain: bytes, *, context: str) -> bytes:
         """Encrypt under the present key, bound to a context; the result names the key."""
-        name = self._present.encode()
+        if self._timer() - self._looked >= LOOK_SECONDS:
+            self._look()
+        ring = self._ring
+        name = ring.present.encode()
         nonce = self._entropy(NONCE_BYTES)
-        sealed = self._keys[self._present].encrypt(nonce, plain, context.encode())
+        sealed = ring.keys[ring.present].encrypt(nonce, plain, context.encode())
         return b"".join((bytes((len(name),)), name, nonce, sealed))
 
     def decrypt(self, sealed: bytes, *, context: str) -> bytes:
         """Decrypt what encrypt() made; raises Unavailable where its key is not here or a byte was changed."""
         start = 1 + (sealed[0] if sealed else 0)
-        name = sealed[1:start].decode("ascii", "replace")
-        if name not in self._keys:
+        name = self.key_of(sealed)
+        if name not in self._ring.keys:
+            self._look()  # another process may have begun to write under a new key
+        if name not in self._ring.keys:
             raise Unavailable(Code.UNAVAILABLE, Problem(text="cipher.no-key", values={"key": name}))
         try:
-            return self._keys[name].decrypt(sealed[start : start + NONCE_BYTES], sealed[start + NONCE_BYTES :], context.encode())
+            return self._ring.keys[name].decrypt(sealed[start : start + NONCE_BYTES], sealed[start + NONCE_BYTES :], context.encode())
         except (InvalidTag, ValueError) as error:
             raise Unavailable(Code.UNAVAILABLE, Problem(text="cipher.changed", values={"row": context})) from error
+
+    def key_of(self, sealed: bytes) -> str:
+        """Name the key that a sealed value is under."""
+        return sealed[1 : 1 + sealed[0]].decode("ascii", "replace") if sealed else ""
 
     def fingerprint(self, *parts: bytes) -> bytes:
         """Make a keyed digest (32 bytes) of parts, each counted with its length."""
@@ -63,19 +82,18 @@ class FileCipher:
             mac.update(part)
         return mac.digest()
 
+    def _look(self) -> None:
+        """Take up what changed in the folder; where it cannot be read, the keys in force stay in force."""
+        self._looked = self._timer()
+        try:
+            self._ring = self._read(self._ring.keys)
+        except (OSError, Unavailable):
+            return
 
-def _make(path: Path, entropy: Entropy) -> None:
-    """Make a key file once, whole: two processes that start together agree on the first one's, and a killed one leaves none."""
-    if path.exists():
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(entropy(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileExistsError):
-        path.hardlink_to(part)  # fails where another process was first
-    part.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)  # a key that a power loss takes back would take all content with it
-    os.close(folder)
+    def _read(self, known: Mapping[str, AESGCM]) -> _Ring:
+        names = key_names(self._folder)
+        keys = {name: known.get(name) or AESGCM(read_key(key_file(self._folder, name))) for name in names}
+        present = present_key(self._folder)
+        if present not in keys:
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="cipher.no-key", values={"key": present}))
+        return _Ring(present=present, keys=MappingProxyType(keys))
