@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import get_ident
 
 from gateway.errors import Code, Conflict, GatewayError, NotValid, Problem, Unavailable
 from gateway.ports import Entropy
@@ -152,7 +153,7 @@ def _number(name: str) -> int:
 
 
 def _mark(folder: Path, name: str) -> None:
-    part = folder / f".{MARK}.{os.getpid()}.part"
+    part = _part(folder, MARK)
     _write(part, lambda _: f"{name}\n".encode("ascii"))
     part.replace(folder / MARK)
     _sync(folder)
@@ -163,12 +164,17 @@ def _place(folder: Path, name: str, key: Entropy) -> None:
     path = key_file(folder, name)
     if path.exists():
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part(folder, path.name)
     _write(part, key)
     with suppress(FileExistsError):
         path.hardlink_to(part)  # fails where another process was first
     part.unlink()
     _sync(folder)  # a key that a power loss takes back would take all content with it
+
+
+def _part(folder: Path, name: str) -> Path:
+    """Name a file that nobody else writes at the same moment."""
+    return folder / f".{name}.{os.getpid()}.{get_ident()}.part"
 
 
 def _write(path: Path, content: Entropy) -> None:
