@@ -178,6 +178,19 @@ JOBS = Table(
     Index("jobs_by_repeat_key", "proposed_by", "repeat_key", unique=True, sqlite_where=_REPEATABLE, postgresql_where=_REPEATABLE),
 )
 
+# What processes know together of a destination; a row is made when there is first something to know.
+DESTINATIONS = Table(
+    "destinations",
+    METADATA,
+    Column("party", Text, primary_key=True),
+    Column("open_since", BigInteger),  # set with probe_at while its circuit is open
+    Column("probe_at", BigInteger),  # whoever moves it on probes
+    Column("full_at", BigInteger, nullable=False),  # when its rate allows the whole burst again
+    Column("paused_until", BigInteger),
+    Column("paused_by", Text),
+    Column("reason", Text),
+)
+
 # What came beside a message: opaque, kept once however often it comes. A link is a message's reference to a content; a content that no
 # link names is loose, and collected after a while; an upload is what came so far, or what is about to be removed.
 LINKS = Table(
