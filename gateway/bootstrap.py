@@ -12,6 +12,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from sqlalchemy import make_url
 
+from .collect import Collect
 from .config import Settings
 from .delivery import Delivery
 from .errors import Code, Problem, Unavailable
@@ -51,6 +52,7 @@ class Hub:
 
     settings: Settings
     intake: Intake
+    mailboxes: Collect
     outbox: SqlOutbox
     queries: Queries
     rules: Rules
@@ -81,7 +83,8 @@ class Hub:
         """Begin to watch the rules and, unless told otherwise, to deliver; first returns what a dead process held."""
         self._reloader.start()
         if work:
-            self.outbox.rescue(held_until=datetime.max.replace(tzinfo=UTC))
+            fetchers = frozenset(party.code for party in self.rules.current.parties if party.collects)  # they outlive this process
+            self.outbox.rescue(held_until=datetime.max.replace(tzinfo=UTC), spared=fetchers)
             self._workers.start()
 
     def stop(self) -> None:
@@ -229,7 +232,7 @@ def build(settings: Settings) -> Hub:
         carry=delivery.carry,
         outbox=outbox,
         circuits=circuits,
-        parties=lambda: [p for p in rules.current.parties if p.adapter],
+        parties=lambda: [p for p in rules.current.parties if p.adapter and not p.collects],
         clock=now,
         watch=telemetry,
         threads=settings.threads,
@@ -237,6 +240,7 @@ def build(settings: Settings) -> Hub:
     return Hub(
         settings=settings,
         intake=Intake(prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=entropy, watch=telemetry),
+        mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
         outbox=outbox,
         queries=Queries(database, payloads.unlock),
         rules=rules,

@@ -53,7 +53,7 @@ class Delivery:
         policy = self._policy(claim.party)
         step = next_step(claim.state, counted, attempt=claim.attempt, policy=policy, now=self.clock(), key=claim.delivery)  # 13
         self.outbox.settle(claim, step, outcome, reply)  # 14
-        self.watch("delivery.settled", _told(claim, outcome, step.to, perf_counter() - started))
+        self.watch("delivery.settled", told(claim, outcome, step.to, perf_counter() - started))
         return carried
 
     def _attempt(self, claim: Claim) -> tuple[Outcome, Reply | None]:
@@ -73,7 +73,7 @@ class Delivery:
         except StaleClaim:
             raise
         except GatewayError as error:
-            return Failed(code=_code(error), final=isinstance(error, NotValid)), reply
+            return Failed(code=code_of(error), final=isinstance(error, NotValid)), reply
         except Exception as error:  # noqa: BLE001  # a defect: set aside after its attempts, with its name, and seen in the metrics
             self.watch("delivery.defect", {"delivery": claim.delivery, "defect": type(error).__name__})
             return Failed(code="defect", detail=type(error).__name__), reply
@@ -98,12 +98,13 @@ class Delivery:
         return found.retry if found else RetryPolicy()
 
 
-def _code(error: GatewayError) -> str:
+def code_of(error: GatewayError) -> str:
     """Name a failure by its text without the area: transport.timeout is "timeout"."""
     return error.problems[0].text.partition(".")[2] if error.problems else error.code
 
 
-def _told(claim: Claim, outcome: Outcome, state: State, seconds: float) -> Mapping[str, object]:
+def told(claim: Claim, outcome: Outcome, state: State, seconds: float) -> Mapping[str, object]:
+    """Tell an attempt as an event: ids and codes only."""
     return {
         "message": claim.message,
         "delivery": claim.delivery,

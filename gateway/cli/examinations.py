@@ -206,7 +206,7 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 def _parties(settings: Settings, rules: RuleSet) -> Finding:
     """Say which parties cannot be reached."""
-    silent = [party.code for party in rules.parties if party.adapter and not party.endpoint]
+    silent = [party.code for party in rules.parties if party.adapter and not party.endpoint and not party.collects]
     if silent:
         path = settings.rule_folder / "endpoints.toml"
         return _warning("parties", "parties-silent", path=str(path), parties=", ".join(silent))

@@ -3,13 +3,13 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
 from gateway.lifecycle import DUE, ENDED, TRANSITIONS, Outcome, State, Step
 from gateway.model import Arrival, DeliveryId, Envelope, MessageId, PartyCode, Refusal, Reply, Request
-from gateway.ports import Claim, Clock, Entropy, Entry
+from gateway.ports import Claim, Clock, Entropy, Entry, Handed
 from gateway.xml.likeness import alike
 
 from .outbox import LEASE, partner_reference, revived
@@ -46,6 +46,7 @@ class Shelf:
     refused: dict[MessageId, Refusal] = field(default_factory=dict)
     rows: dict[DeliveryId, Row] = field(default_factory=dict)  # in commit order
     notes: dict[tuple[DeliveryId, str], Request] = field(default_factory=dict)
+    outcomes: dict[tuple[DeliveryId, str], str] = field(default_factory=dict)
     ledger: list[Event] = field(default_factory=list)
 
 
@@ -84,13 +85,15 @@ class MemoryOutbox:
             self.shelf.refused[arrival.id] = refusal
             self._tell("message.refused", message=arrival.id)
 
-    def claim(self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset()) -> list[Claim]:
+    def claim(
+        self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset(), lease: timedelta | None = None
+    ) -> list[Claim]:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
         now = self._clock()
         with self._lock:
             due = [row for party, limit in slots.items() for row in self._due(party, now)[:limit]]
             due += [row for party in probes for row in self._due(party, now, probe=True)[:1]]
-            return [self._take(row, now) for row in due]
+            return [self._take(row, now, lease or LEASE) for row in due]
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about."""
@@ -114,12 +117,24 @@ class MemoryOutbox:
                 attempt=row.attempt - (0 if step.counts else 1),
                 reference=partner_reference(outcome) or row.reference,
             )
+            self.shelf.outcomes[row.id, claim.token] = type(outcome).__name__.lower()
             self._tell("delivery.settled", message=row.message, delivery=row.id)
 
-    def rescue(self, *, held_until: datetime) -> int:
-        """Return what dead workers held, those whose lease ends by a time; says how many."""
+    def handed(self, delivery: DeliveryId, token: str) -> Handed | None:
+        """Find what a fetcher was handed under a token; None where there is no such delivery."""
         with self._lock:
-            lost = [r for r in self.shelf.rows.values() if r.lease_until is not None and r.lease_until <= held_until]
+            row = self.shelf.rows.get(delivery)
+            if row is None:
+                return None
+            if row.state is State.SENDING and row.token == token:
+                return Handed(party=row.party, claim=_claim(row))
+            return Handed(party=row.party, outcome=self.shelf.outcomes.get((delivery, token), ""))
+
+    def rescue(self, *, held_until: datetime, spared: frozenset[PartyCode] = frozenset()) -> int:
+        """Return what dead workers held, those whose lease ends by a time, save deliveries to some parties; says how many."""
+        with self._lock:
+            held = [r for r in self.shelf.rows.values() if r.lease_until is not None and r.party not in spared]
+            lost = [r for r in held if r.lease_until is not None and r.lease_until <= held_until]
             for row in lost:
                 self._put(row, row.claimed_from or State.QUEUED, due_at=self._clock())
                 self._tell("delivery.rescued", message=row.message, delivery=row.id)
@@ -172,16 +187,13 @@ class MemoryOutbox:
         same = [r for r in self.shelf.rows.values() if r.party == row.party and r.dossier == row.dossier and r.state not in ENDED]
         return same[0].id != row.id
 
-    def _take(self, row: Row, now: datetime) -> Claim:
-        until, token = now + LEASE, self._entropy(12).hex()
+    def _take(self, row: Row, now: datetime, lease: timedelta) -> Claim:
+        until, token = now + lease, self._entropy(12).hex()
         taken = replace(
             row, state=State.SENDING, claimed_from=row.state, token=token, lease_until=until, due_at=None, attempt=row.attempt + 1
         )
         self.shelf.rows[row.id] = taken
-        return Claim(
-            delivery=row.id, token=token, until=until, state=row.state, attempt=taken.attempt, party=row.party, route=row.route,
-            reference=row.reference, message=row.message,
-        )  # fmt: skip
+        return _claim(taken)
 
     def _held(self, claim: Claim) -> Row:
         row = self.shelf.rows[claim.delivery]
@@ -219,6 +231,15 @@ class MemoryOutbox:
 
     def _tell(self, kind: str, *, message: str, delivery: str = "") -> None:
         self.shelf.ledger.append(Event(kind=kind, at=self._clock(), message=message, delivery=delivery))
+
+
+def _claim(row: Row) -> Claim:
+    """Give the claim that a row is held by."""
+    assert row.lease_until is not None  # noqa: S101  # as every row that is held has
+    return Claim(
+        delivery=row.id, token=row.token, until=row.lease_until, state=row.claimed_from or State.QUEUED, attempt=row.attempt,
+        party=row.party, route=row.route, reference=row.reference, message=row.message,
+    )  # fmt: skip
 
 
 def _request(arrival: Arrival) -> tuple[str, str, str, bytes]:

@@ -1,7 +1,7 @@
 """The outbox over a SQL database: guarded updates, each with its attempt and ledger entry in the same commit."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
 from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step
 from gateway.model import Arrival, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
-from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Tx
+from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Handed, Tx
 from gateway.store.leaves import write_leaf
 from gateway.store.times import from_micros, to_micros
 from gateway.xml.likeness import alike
@@ -20,6 +20,7 @@ from gateway.xml.likeness import alike
 from .payloads import Payloads, masked
 from .records import read_header, read_signers, write_problems
 from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row, way
+from .sql import collect
 from .sql import flow as sql
 
 LEASE = timedelta(seconds=90)  # longer than the longest request and its settling; a dead worker's claims wait no longer
@@ -73,7 +74,9 @@ class SqlOutbox:
 
     # --- delivery --------------------------------------------------------------------------------------------------
 
-    def claim(self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset()) -> list[Claim]:
+    def claim(
+        self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset(), lease: timedelta | None = None
+    ) -> list[Claim]:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
         now = self._clock()
 
@@ -83,7 +86,7 @@ class SqlOutbox:
 
         if not self._database.read(due):
             return []  # most looks find nothing, and need no transaction
-        return self._database.commit(lambda tx: [self._take(tx, party, row, now) for party, row in due(tx)])
+        return self._database.commit(lambda tx: [self._take(tx, party, row, now, lease or LEASE) for party, row in due(tx)])
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about; raises Unavailable where its content cannot be decrypted."""
@@ -161,14 +164,24 @@ class SqlOutbox:
 
         self._database.commit(work)
 
-    def rescue(self, *, held_until: datetime) -> int:
-        """Return what dead workers held, those whose lease ends by a time; says how many."""
+    def rescue(self, *, held_until: datetime, spared: frozenset[PartyCode] = frozenset()) -> int:
+        """Return what dead workers held, those whose lease ends by a time, save deliveries to some parties; says how many."""
         now = self._clock()
 
         def work(tx: Tx) -> int:
-            return sum(self._give_back(tx, row, now) for row in tx.rows(sql.LOST, now=to_micros(held_until)))
+            lost = tx.rows(sql.LOST, now=to_micros(held_until))
+            return sum(self._give_back(tx, row, now) for *row, party in lost if party not in spared)
 
         return self._database.commit(work)
+
+    def handed(self, delivery: DeliveryId, token: str) -> Handed | None:
+        """Find what a fetcher was handed under a token; None where there is no such delivery."""
+
+        def work(tx: Tx) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
+            return _first(tx, collect.HANDED, id=delivery), _first(tx, collect.SETTLED_UNDER, delivery=delivery, token=token)
+
+        row, settled = self._database.read(work)
+        return None if row is None else _handed(delivery, token, row, settled)
 
     def hurry(self, party: PartyCode) -> int:
         """Make what waits to be retried due at once, for a partner that answers again; says how many."""
@@ -223,9 +236,9 @@ class SqlOutbox:
         write_leaf(tx, accepted_event(entry))
         return None
 
-    def _take(self, tx: Tx, party: PartyCode, row: tuple[int, str, str, str], now: datetime) -> Claim:
+    def _take(self, tx: Tx, party: PartyCode, row: tuple[int, str, str, str], now: datetime, lease: timedelta) -> Claim:
         position, _, _, state = row
-        until = now + LEASE
+        until = now + lease
         token = self._entropy(12).hex()
         values = {"at": position, "from": state, "new_token": token, "lease": to_micros(until), "now": to_micros(now)}
         ((delivery, attempt, route, reference, _, message, corrections),) = tx.rows(sql.CLAIM, **values)
@@ -234,7 +247,7 @@ class SqlOutbox:
             reference=reference, message=message, corrections=json.loads(corrections or "{}"),
         )  # fmt: skip
 
-    def _give_back(self, tx: Tx, row: tuple[int, str, str, str, str, int], now: datetime) -> int:
+    def _give_back(self, tx: Tx, row: Sequence[Any], now: datetime) -> int:
         position, delivery, message, claimed_from, token, attempt = row
         moved = tx.changed(sql.RESCUE, at=position, held=token, to=claimed_from, now=to_micros(now))
         values = {"attempt": str(attempt), "state": claimed_from}
@@ -283,6 +296,17 @@ class SqlOutbox:
 def _first(tx: Tx, statement: Executable, **values: object) -> tuple[Any, ...] | None:
     rows = tx.rows(statement, **values)
     return rows[0] if rows else None
+
+
+def _handed(delivery: DeliveryId, token: str, row: tuple[Any, ...], settled: tuple[Any, ...] | None) -> Handed:
+    party, state, held, until, claimed_from, attempt, route, reference, message = row
+    if state != State.SENDING or held != token:
+        return Handed(party=party, outcome=settled[0] if settled else "")
+    claim = Claim(
+        delivery=delivery, token=token, until=from_micros(until), state=State(claimed_from), attempt=attempt, party=party, route=route,
+        reference=reference, message=message,
+    )  # fmt: skip
+    return Handed(party=party, claim=claim)
 
 
 def _insert_deliveries(tx: Tx, entry: Entry) -> None:

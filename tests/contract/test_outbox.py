@@ -26,7 +26,7 @@ from gateway.model import (
 from gateway.outbox.memory import MemoryOutbox
 from gateway.outbox.outbox import LEASE, SqlOutbox
 from gateway.outbox.payloads import Payloads
-from gateway.ports import Claim, Outbox
+from gateway.ports import Claim, Handed, Outbox
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
@@ -360,6 +360,55 @@ def test_rescued_poll_is_polled_again_and_never_sent_again(outbox: Outbox, time:
     outbox.rescue(held_until=time())
 
     assert claim_one(outbox).state is State.AWAITING_REPLY
+
+
+def test_lease_is_as_long_as_a_fetcher_asks(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    (claim,) = outbox.claim({BNN: 1}, lease=timedelta(hours=1))
+    assert claim.until == time() + timedelta(hours=1)
+    time.pass_(LEASE)
+
+    assert outbox.rescue(held_until=time()) == 0
+    time.pass_(timedelta(hours=1))
+    assert outbox.rescue(held_until=time()) == 1
+
+
+def test_rescue_spares_those_who_outlive_the_process(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry(parties=(BNN, NSW)))
+    outbox.claim({BNN: 1, NSW: 1})
+
+    assert outbox.rescue(held_until=time() + timedelta(days=1), spared=frozenset({NSW})) == 1
+    assert [claim.party for claim in outbox.claim({BNN: 1, NSW: 1})] == [BNN]
+
+
+def test_what_was_handed_out_is_found_by_its_token(outbox: Outbox) -> None:
+    outbox.record(make_entry())
+    claim = claim_one(outbox)
+
+    assert outbox.handed(claim.delivery, claim.token) == Handed(party=BNN, claim=claim)
+    assert outbox.handed(claim.delivery, "forged") == Handed(party=BNN)
+    assert outbox.handed(DeliveryId("unknown"), claim.token) is None
+
+
+def test_what_was_settled_under_a_token_is_remembered(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    first = claim_one(outbox)
+    end(outbox, first, Failed(code="timeout"), time)
+    time.pass_(timedelta(hours=1))
+    second = claim_one(outbox)
+    end(outbox, second, Delivered(), time)
+
+    assert outbox.handed(first.delivery, first.token) == Handed(party=BNN, outcome="failed")
+    assert outbox.handed(first.delivery, second.token) == Handed(party=BNN, outcome="delivered")
+
+
+def test_token_of_a_lease_that_ended_holds_nothing(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    claim = claim_one(outbox)
+    time.pass_(LEASE)
+    outbox.rescue(held_until=time())
+
+    assert outbox.handed(claim.delivery, claim.token) == Handed(party=BNN)
 
 
 def test_later_message_of_a_dossier_waits_for_the_earlier_one(outbox: Outbox, time: Time) -> None:

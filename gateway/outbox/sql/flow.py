@@ -93,7 +93,7 @@ SETTLE = (
 )
 
 # deliveries_leased; a poll goes back to be polled, anything else to be sent
-LOST = select(D.position, D.id, D.message, D.claimed_from, D.token, D.attempt).where(
+LOST = select(D.position, D.id, D.message, D.claimed_from, D.token, D.attempt, D.party).where(
     text("lease_until IS NOT NULL"), D.lease_until <= bindparam("now")
 )
 RESCUE = (
