@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from gateway.outbox.outbox import LEASE
 from gateway.routing.forms import MAX_TIMEOUT
-from gateway.store.engine import BUSY_SECONDS
+from gateway.store.sqlite import BUSY_SECONDS
 from gateway.transport.http import RETRY_SECONDS
 
 

@@ -9,9 +9,10 @@ from sqlalchemy import bindparam, insert, select
 
 from gateway.errors import Unavailable
 from gateway.ports import Database, Tx
-from gateway.store.engine import READERS, open_database
+from gateway.store.engine import open_database
 from gateway.store.migrate import pending, upgrade
 from gateway.store.sole import Sole
+from gateway.store.sqlite import READERS
 from gateway.store.tables import LEDGER, METADATA
 
 INSERT = insert(LEDGER).values({c: bindparam(c) for c in ("at", "kind", "leaf")})
@@ -157,7 +158,7 @@ def test_works_that_race_with_the_close_are_done_or_refused(url: str) -> None:
 
 
 def test_readers_that_are_all_busy_are_not_waited_for_without_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.store.engine.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.store.sqlite.BUSY_SECONDS", 0.05)
     gate = threading.Event()
     busy = threading.Barrier(READERS + 1)
 
