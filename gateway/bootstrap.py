@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -18,14 +19,20 @@ from .delivery import Delivery
 from .errors import Code, Problem, Unavailable
 from .intake import Intake
 from .model import MessageId, Party, uuid7
+from .outbox.acts import Acts, Notice, Undelivered, Ways
 from .outbox.circuit import Circuits
+from .outbox.history import History
+from .outbox.mender import Mender
+from .outbox.mending import Mending
 from .outbox.outbox import SqlOutbox
 from .outbox.payloads import Payloads
 from .outbox.workers import Bell, Workers
 from .ports import Adapter, Database, Entropy, Inbound, Watch
 from .protocols.vnsw.dialects import DIALECTS
 from .protocols.vnsw.door import VnswDoor
+from .protocols.vnsw.notice import Notices
 from .routing.judge import Judge
+from .routing.redirect import route_to
 from .routing.rules import Rules, RuleSet, load
 from .security.cipher import FileCipher
 from .security.prover import Prover
@@ -67,8 +74,11 @@ class Hub:
     entropy: Entropy
     metrics: CollectorRegistry
     watch: Watch
+    mending: Mending
+    history: History
     _database: Database
     _workers: Workers
+    _mender: Mender
     _reloader: "Reloader"
 
     def clock(self) -> datetime:
@@ -86,9 +96,11 @@ class Hub:
             fetchers = frozenset(party.code for party in self.rules.current.parties if party.collects)  # they outlive this process
             self.outbox.rescue(held_until=datetime.max.replace(tzinfo=UTC), spared=fetchers)
             self._workers.start()
+        self._mender.start()
 
     def stop(self) -> None:
         """Finish what is under way and close."""
+        self._mender.stop()
         self._workers.stop()
         self._reloader.stop()
         self._database.close()
@@ -109,6 +121,8 @@ class Store:
 
     outbox: SqlOutbox
     queries: Queries
+    mending: Mending
+    history: History
 
 
 class Reloader(threading.Thread):
@@ -162,7 +176,11 @@ def load_schemas(settings: Settings) -> Schemas:
 
 def known_parties(settings: Settings) -> tuple[Party, ...]:
     """Read who the parties are, without checking the rules against schemas and adapters; raises RulesInvalid."""
-    return load((settings.rule_folder, shipped("routing_rules"))).parties
+    return _rules(settings).parties
+
+
+def _rules(settings: Settings) -> RuleSet:
+    return load((settings.rule_folder, shipped("routing_rules")))
 
 
 def load_rules(settings: Settings, schemas: Schemas, adapters: Mapping[str, Adapter]) -> Rules:
@@ -186,6 +204,8 @@ def open_store(settings: Settings) -> Iterator[Store]:
         yield Store(
             outbox=SqlOutbox(database, payloads, clock=now, entropy=os.urandom),
             queries=Queries(database, payloads.unlock),
+            mending=_mending(settings, database, payloads, ways=_ways(cache(lambda: _rules(settings)), cache(discover))),
+            history=History(database, payloads),
         )
     finally:
         database.close()
@@ -214,19 +234,13 @@ def build(settings: Settings) -> Hub:
     bell = Bell()
     outbox = SqlOutbox(database, payloads, clock=now, entropy=entropy, wake=bell.ring)
     circuits = Circuits()
-    zone = rules.current.zone
-    prover = Prover(trust, now, zone)
+    prover = Prover(trust, now, rules.current.zone)
     judge = Judge(schemas)
+    mending = _mending(settings, database, payloads, ways=_ways(lambda: rules.current, lambda: adapters), wake=bell.ring)
     delivery = Delivery(
-        outbox=outbox,
-        adapters=adapters,
-        rules=lambda: rules.current,
-        sealer=sealer,
-        transport=_transport(settings),
-        prover=prover,
-        clock=now,
-        watch=telemetry,
-    )
+        outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, transport=_transport(settings), prover=prover,
+        clock=now, watch=telemetry,
+    )  # fmt: skip
     workers = Workers(
         bell=bell,
         carry=delivery.carry,
@@ -255,10 +269,27 @@ def build(settings: Settings) -> Hub:
         entropy=entropy,
         metrics=telemetry.registry,
         watch=telemetry,
+        mending=mending,
+        history=History(database, payloads),
         _database=database,
         _workers=workers,
+        _mender=Mender(mending, watch=telemetry),
         _reloader=Reloader(rules, watch=telemetry),
     )
+
+
+def _ways(rules: Callable[[], RuleSet], adapters: Callable[[], Mapping[str, Adapter]]) -> Ways:
+    """Tell staff's repairs what the rules and adapters are, at the moment when they ask."""
+
+    def notice(undelivered: Undelivered) -> Notice:
+        return Notices(directory=rules(), adapters=adapters(), zone=rules().zone)(undelivered)
+
+    return Ways(directory=rules, route=lambda party, name: route_to(rules(), party, name), notice=notice)
+
+
+def _mending(settings: Settings, database: Database, payloads: Payloads, *, ways: Ways, wake: Callable[[], None] = lambda: None) -> Mending:
+    acts = Acts(payloads, ways, entropy=os.urandom)
+    return Mending(database, acts, entropy=os.urandom, four_eyes=settings.four_eyes, wake=wake)
 
 
 def _transport(settings: Settings) -> HttpTransport:

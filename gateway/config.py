@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .outbox.orders import FourEyes
+
 
 class Settings(BaseSettings):
     """The settings of one process; each is an environment variable with the prefix NSW_."""
@@ -29,6 +31,9 @@ class Settings(BaseSettings):
     outgoing_ca: Path | None = Field(default=None, description="PEM authorities that partners' servers are checked against")
     threads: int = Field(default=8, ge=1, le=256, description="deliveries under way at once in this process")
     intake_threads: int = Field(default=4, ge=1, le=256, description="messages taken in at once in this process")
+    four_eyes: FourEyes = Field(
+        default=FourEyes.OFF, description="which acts of staff on deliveries wait until a second person approves them: off, bulk or all"
+    )
     language: str = Field(default="", description="language of the command line; default: the first of the gateway's own party")
 
     @field_validator("tls_key", "tls_client_ca", mode="after")

@@ -1,9 +1,10 @@
 """What a message becomes in the tables and in the ledger."""
 
 import hashlib
+from datetime import datetime
 
 from gateway.audit import Event
-from gateway.model import Arrival, Header, Refusal, Reply
+from gateway.model import Arrival, Header, MessageId, PartyCode, Refusal, Reply, Subject
 from gateway.ports import Entry
 from gateway.store.tables import MESSAGES
 from gateway.store.times import to_micros
@@ -54,6 +55,15 @@ def refused_row(refusal: Refusal) -> dict[str, object]:
     return header | {"state": "refused", "sender": refusal.sender, "code": refusal.code.value, "cause": cause}
 
 
+def notice_row(message: MessageId, header: Header, *, sender: PartyCode, at: datetime, sha256: str) -> dict[str, object]:
+    """Write a message that the gateway itself sends: nobody's bytes came in, nothing was judged, nobody waits for an answer."""
+    return _EMPTY | _header_columns(header) | {
+        "id": message, "state": "accepted", "received_at": to_micros(at), "door": "gateway", "channel": "own:gateway", "path": "",
+        "sender": sender, "sha256": sha256, "schema": "notice", "slots": "absent,absent", "proof": "own", "header": write_header(header),
+        "signers": "[]", "keys": "[]", "answer_status": 0, "answer_headers": "{}",
+    }  # fmt: skip
+
+
 def answer_row(answer: Reply) -> dict[str, object]:
     """Write how a message was answered; the body goes to the payloads."""
     return {"answer_status": answer.status, "answer_headers": write_map(answer.headers)}
@@ -70,8 +80,12 @@ def way(entry: Entry) -> str:
 
 
 def dossier(entry: Entry) -> str:
-    """Name a message's dossier: the earlier reference where it gives one, otherwise its own."""
-    subject = entry.envelope.header.subject
+    """Name a message's dossier."""
+    return dossier_of(entry.envelope.header.subject)
+
+
+def dossier_of(subject: Subject) -> str:
+    """Name a dossier: the earlier reference where a message gives one, otherwise its own."""
     reference, year = (subject.previous, subject.previous_year or subject.year) if subject.previous else (subject.reference, subject.year)
     return f"{subject.document_type}/{reference}/{year}"
 
