@@ -7,7 +7,8 @@ environment, no redirect is followed, no proxy is used. What is not an HTTP answ
 import re
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from time import sleep
@@ -19,7 +20,9 @@ import pycurl
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_exponential
 
 from gateway.errors import Code, Problem, Unavailable
-from gateway.model import Reply, Request
+from gateway.model import Attachment, Reply, Request
+
+from .parts import Parts, ReadContent
 
 REPLY_BYTES = 10_485_760  # an XML document is at most 10 MB, and a reply holds one with its wrapper
 HEADER_BYTES = 65_536  # a real partner needs 1 KB
@@ -28,6 +31,8 @@ CONNECT_SECONDS = 5.0  # a partner in the same country connects in milliseconds;
 RETRIES = 3  # tries while nothing has left: a service that restarts refuses for a moment
 RETRY_SECONDS = 2.0  # all of them together; longer waits are the outbox's
 KEEPALIVE_SECONDS = 30  # shorter than any firewall forgets an idle connection
+STREAM_BYTES = 2_097_152  # of attachments that a second is added to the timeout for
+LONGEST_STREAM = timedelta(seconds=75)  # a claim's lease is longer, so nobody else sends the same meanwhile
 DEFAULT_MEDIA_TYPE = "text/xml; charset=utf-8"
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")  # in a header's value it would begin another header
@@ -62,6 +67,23 @@ TEXTS: Mapping[int, str] = MappingProxyType({
 NOTHING_LEFT = frozenset({"transport.dns", "transport.refused"})  # not one byte of the request can have reached anyone
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """How requests to S3-compatible storage are signed (AWS Signature Version 4); libcurl signs headers and body."""
+
+    region: str
+    access_key: str
+    secret_key: str
+
+    def __repr__(self) -> str:
+        return f"Signing(region={self.region!r})"
+
+
+def no_attachments(attachment: Attachment) -> Iterator[bytes]:
+    """Stand in where nothing with attachments is sent; raises Unavailable."""
+    raise Unavailable(Code.UNAVAILABLE, Problem(text="attachments.missing", values={"place": attachment.id[:12]}))
+
+
 class HttpTransport:
     """Carries requests over HTTP and HTTPS; safe from any number of threads.
 
@@ -77,10 +99,17 @@ class HttpTransport:
         client_key: Path | None = None,
         ca_file: Path | None = None,
         reply_bytes: int = REPLY_BYTES,
+        read: ReadContent = no_attachments,
+        signing: Signing | None = None,
         pause: Callable[[float], None] = sleep,
     ) -> None:
-        """Present the client certificate where a partner asks for one; trust `ca_file`, or the system's authorities without it."""
+        """Present the client certificate where a partner asks for one; trust `ca_file`, or the system's authorities without it.
+
+        `read` gives the content of attachments; `signing` signs every request.
+        """
         self._identity = (client_certificate, client_key)
+        self._read = read
+        self._signing = signing
         self._authorities = _authorities(ca_file)
         self._reply_bytes = reply_bytes
         self._idle: deque[_Session] = deque()  # its append and pop are atomic; the last one in is the warmest
@@ -119,7 +148,7 @@ class HttpTransport:
         try:
             return self._idle.pop()
         except IndexError:
-            return _Session(self._identity, self._authorities, self._reply_bytes)
+            return _Session(self._identity, self._authorities, self._reply_bytes, read=self._read, signing=self._signing)
 
     def _put_back(self, session: "_Session") -> None:
         if len(self._idle) < SESSIONS:
@@ -135,7 +164,12 @@ def check_sendable(request: Request) -> None:
         raise Unavailable(Code.UNAVAILABLE, Problem(text="transport.address", values={"detail": request.endpoint}))
     if any(map(_LINE_BREAK.search, (request.action, *request.headers, *request.headers.values()))):
         raise Unavailable(Code.UNAVAILABLE, Problem(text="transport.header", path=place))
-    if not _METHOD.fullmatch(request.method) or request.method == "HEAD" or request.parts:
+    if (
+        not _METHOD.fullmatch(request.method)
+        or request.method == "HEAD"
+        or request.parts
+        or (request.attachments and request.method == "GET")
+    ):
         raise ValueError("a request is sent as one body, by a method that has an answer")
 
 
@@ -152,13 +186,27 @@ class _NothingLeft(Unavailable):
 class _Session:
     """A libcurl handle with its connections, used by one thread at a time."""
 
-    def __init__(self, identity: tuple[Path | None, Path | None], authorities: Mapping[int, str], limit: int) -> None:
+    def __init__(
+        self,
+        identity: tuple[Path | None, Path | None],
+        authorities: Mapping[int, str],
+        limit: int,
+        *,
+        read: ReadContent,
+        signing: Signing | None,
+    ) -> None:
         self._limit = limit
+        self._read = read
+        self._parts: Parts | None = None
         self._head: list[bytes] = []
         self._body: list[bytes] = []
         self._room = self._head_room = 0
         self._curl = pycurl.Curl()
         self._configure(identity, authorities)
+        if signing:
+            self._curl.setopt(pycurl.AWS_SIGV4, f"aws:amz:{signing.region}:s3")
+            self._curl.setopt(pycurl.USERNAME, signing.access_key)
+            self._curl.setopt(pycurl.PASSWORD, signing.secret_key)
 
     def _configure(self, identity: tuple[Path | None, Path | None], authorities: Mapping[int, str]) -> None:
         """Set what holds for every request."""
@@ -187,14 +235,17 @@ class _Session:
     def perform(self, request: Request, timeout: timedelta) -> Reply:
         """Carry one request; raises Unavailable."""
         self._head, self._body, self._room, self._head_room = [], [], self._limit_of(request), HEADER_BYTES
+        timeout = _patience(request, timeout)
         try:
             self._prepare(request, timeout)
             self._curl.perform()
             return Reply(status=self._curl.getinfo(pycurl.RESPONSE_CODE), headers=_headers(self._head), body=b"".join(self._body))
         except pycurl.error as error:
+            if self._parts and self._parts.failure:
+                raise self._parts.failure from error
             raise self._explained(error, request, timeout) from error
         finally:
-            self._head, self._body = [], []
+            self._head, self._body, self._parts = [], [], None
 
     def close(self) -> None:
         """Close the handle and its connections."""
@@ -205,15 +256,27 @@ class _Session:
 
     def _prepare(self, request: Request, timeout: timedelta) -> None:
         seconds = timeout.total_seconds()
+        headers = _headers_of(request)
         self._curl.setopt(pycurl.URL, request.endpoint)
-        if request.method == "GET":
+        if request.attachments:
+            self._stream(request, headers)
+        elif request.method == "GET":
             self._curl.setopt(pycurl.HTTPGET, 1)
         else:
             self._curl.setopt(pycurl.POSTFIELDS, request.body)
         self._curl.setopt(pycurl.CUSTOMREQUEST, request.method)
-        self._curl.setopt(pycurl.HTTPHEADER, _header_lines(request))
+        self._curl.setopt(pycurl.HTTPHEADER, _lines(headers))
         self._curl.setopt(pycurl.TIMEOUT_MS, max(1, round(seconds * 1000)))
         self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(min(seconds, CONNECT_SECONDS) * 1000)))
+
+    def _stream(self, request: Request, headers: dict[str, str]) -> None:
+        """Let libcurl fetch body and attachments while it sends them."""
+        self._parts = Parts(request, self._read, media_type=headers["content-type"])
+        headers["content-type"] = self._parts.media_type
+        self._curl.setopt(pycurl.UPLOAD, 1)
+        self._curl.setopt(pycurl.INFILESIZE_LARGE, self._parts.size)
+        self._curl.setopt(pycurl.READFUNCTION, self._parts.read)
+        self._curl.setopt(pycurl.SEEKFUNCTION, self._parts.seek)
 
     def _on_header(self, line: bytes) -> int | None:
         if line.startswith(b"HTTP/"):  # the final answer's lines replace an interim one's
@@ -257,8 +320,15 @@ def _place(endpoint: str) -> str:
         return ""
 
 
-def _header_lines(request: Request) -> list[str]:
-    """Write the headers; SOAP 1.1 demands a SOAPAction, and libcurl must not wait for a 100 nobody sends."""
+def _patience(request: Request, timeout: timedelta) -> timedelta:
+    """Say how long to wait: attachments take their time."""
+    if not request.attachments:
+        return timeout
+    return max(timeout, min(timeout + timedelta(seconds=sum(a.size for a in request.attachments) / STREAM_BYTES), LONGEST_STREAM))
+
+
+def _headers_of(request: Request) -> dict[str, str]:
+    """Give the headers; SOAP 1.1 demands a SOAPAction."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     media_type = headers.setdefault("content-type", DEFAULT_MEDIA_TYPE)
     if media_type.startswith("text/xml"):
@@ -266,6 +336,11 @@ def _header_lines(request: Request) -> list[str]:
     if request.method == "GET":
         headers.pop("content-type")
         headers.pop("soapaction", None)
+    return headers
+
+
+def _lines(headers: Mapping[str, str]) -> list[str]:
+    """Write header lines; libcurl must not wait for a 100 nobody sends."""
     return ["Expect:", *(f"{name}: {value}" if value else f"{name};" for name, value in headers.items())]
 
 
