@@ -43,6 +43,16 @@ class Limits:
     concurrency: int = 4  # requests under way at once
     timeout: timedelta = timedelta(seconds=15)
     reply_bytes: int = 10_485_760
+    per_minute: int | None = None  # requests in any minute; None: as many as it takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A time in which a party wants nothing sent: once, or at the same hours of every week; aware, in the gateway's zone."""
+
+    start: datetime
+    until: datetime
+    weekly: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +116,7 @@ class Party:
     languages: tuple[str, ...] = ("vi", "en")
     limits: Limits = Limits()
     retry: RetryPolicy = RetryPolicy()
+    maintenance: tuple[Window, ...] = ()
     collects: bool = False  # it fetches from its mailbox; nothing is sent to it
     retention: Periods | None = None  # where it asks for longer than the procedure
 

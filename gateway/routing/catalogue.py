@@ -8,8 +8,8 @@ from datetime import timedelta, tzinfo
 from gateway.model import Party, PartyCode, Route
 
 from .conditions import Condition, ConditionInvalid, Conditions
-from .forms import ExampleForm, MessageForm, ProcedureForm, RouteForm, RuleForm, TitleForm, read_span
-from .parties import make_periods, midnight
+from .forms import ExampleForm, MessageForm, ProcedureForm, RouteForm, RuleForm, TitleForm, midnight, read_span
+from .parties import make_periods
 from .paths import Paths, compile_paths
 from .procedures import BusinessRule, Deadline, Direction, Example, MessageRule, PathLabel, Procedure, RouteRule, Title
 from .sources import Fault, Place, Source, line_of, spell

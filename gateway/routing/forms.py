@@ -3,11 +3,21 @@
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta, timezone, tzinfo
-from typing import Annotated, Literal, get_args
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .paths import is_path
@@ -18,6 +28,7 @@ from .suggest import nearest
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 366 * 86_400}  # a year never ends before the law's
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d|wd|y)")
 MAX_TIMEOUT = timedelta(seconds=60)  # a claim's lease outlives it: what may still be under way must never be sent a second time
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _OFFSET = re.compile(r"([+-])(\d{2}):([0-5]\d)")
 _BOUND = re.compile(r"(?:certificate:[0-9a-f]{64}|key:[\w.-]{1,64})")
 _KINDS = {  # pydantic's name of an error -> the text of ours that says which kind is wanted
@@ -51,6 +62,12 @@ def read_zone(text: str) -> tzinfo:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise PydanticCustomError("zone", "-", {"found": text}) from error
+
+
+def midnight(day: date, zone: tzinfo) -> datetime:
+    """Give the first moment of a day in the gateway's zone; a moment without a zone is read in that zone."""
+    moment = day if isinstance(day, datetime) else datetime.combine(day, time.min)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def _duration(text: str) -> timedelta:
@@ -114,6 +131,7 @@ Element = Annotated[str, _matching(r"[A-Za-z_][\w.-]*", "element")]
 SpanText = Annotated[str, AfterValidator(lambda text: (read_span(text), text)[1])]
 Duration = Annotated[str, AfterValidator(lambda text: (_duration(text), text)[1])]
 Timeout = Annotated[str, AfterValidator(_timeout)]
+Weekly = Annotated[str, _matching(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d", "weekly")]
 Language = Annotated[str, _matching(r"[a-z]{2}", "language")]
 Expression = Annotated[str, StringConstraints(min_length=1)]
 
@@ -175,6 +193,24 @@ class LimitsForm(Form):
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     timeout: Timeout = "15s"
     reply_bytes: Annotated[int, Field(ge=1_024, le=104_857_600)] = 10_485_760
+    per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+
+
+class WindowForm(Form):
+    """A time in which a party wants nothing sent: from one moment until another, or the same hours every week."""
+
+    from_: date | datetime | None = Field(default=None, alias="from")
+    until: date | datetime | None = None
+    weekly: Weekly | None = None
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        once = self.from_ and self.until and midnight(self.from_, UTC) < midnight(self.until, UTC)
+        if (self.weekly and (self.from_ or self.until)) or not (self.weekly or once):
+            given = {"from": self.from_, "until": self.until, "weekly": self.weekly}
+            found = ", ".join(f"{key} = {value}" for key, value in given.items() if value is not None)
+            raise PydanticCustomError("window", "-", {"found": found or "-"})
+        return self
 
 
 class RetryForm(Form):
@@ -219,6 +255,7 @@ class PartyForm(Form):
     languages: list[Language] = ["vi", "en"]
     limits: LimitsForm = LimitsForm()
     retry: RetryForm = RetryForm()
+    maintenance: list[WindowForm] = []
     collects: bool = False
     retention: RetentionForm | None = None
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
-from gateway.model import Identity, Limits, Party, PartyCode, Periods, RetryPolicy, SealProfile
+from gateway.model import Identity, Limits, Party, PartyCode, Periods, RetryPolicy, SealProfile, Window
 
-from .forms import GatewayForm, IdentityForm, PartyForm, RetentionForm, SendsForm, read_span
+from .forms import DAYS, GatewayForm, IdentityForm, PartyForm, RetentionForm, SendsForm, WindowForm, midnight, read_span
 from .sources import Fault, Place, Source
 from .suggest import nearest
+
+MONDAY = date(2024, 1, 1)  # any one that is past
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +20,6 @@ class Entry:
     form: PartyForm
     source: Source
     place: Place
-
-
-def midnight(day: date, zone: tzinfo) -> datetime:
-    """Give the first moment of a day in the gateway's zone; a moment without a zone is read in that zone."""
-    moment = day if isinstance(day, datetime) else datetime.combine(day, time.min)
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def make_party(form: PartyForm, *, endpoint: str, zone: tzinfo) -> Party:
@@ -45,6 +41,7 @@ def make_party(form: PartyForm, *, endpoint: str, zone: tzinfo) -> Party:
             concurrency=form.limits.concurrency,
             timeout=read_span(form.limits.timeout).calendar,
             reply_bytes=form.limits.reply_bytes,
+            per_minute=form.limits.per_minute,
         ),
         retry=RetryPolicy(
             first=read_span(form.retry.first).calendar,
@@ -53,9 +50,20 @@ def make_party(form: PartyForm, *, endpoint: str, zone: tzinfo) -> Party:
             jitter=form.retry.jitter,
             attempts=form.retry.attempts,
         ),
+        maintenance=tuple(make_window(window, zone) for window in form.maintenance),
         collects=form.collects,
         retention=make_periods(form.retention) if form.retention else None,
     )
+
+
+def make_window(form: WindowForm, zone: tzinfo) -> Window:
+    """Make the window that a sound form describes; one that recurs is given as it first stood in a week long past."""
+    if form.from_ and form.until:
+        return Window(start=midnight(form.from_, zone), until=midnight(form.until, zone))
+    day, _, hours = (form.weekly or "").partition(" ")
+    first = MONDAY + timedelta(days=DAYS.index(day))
+    start, until = (datetime.combine(first, time.fromisoformat(hour), zone) for hour in hours.split("-"))
+    return Window(start=start, until=until if until > start else until + timedelta(days=1), weekly=True)
 
 
 def make_periods(form: RetentionForm) -> Periods:
