@@ -39,7 +39,7 @@ class Row:
 class Shelf:
     """What the outbox holds; guarded by its lock."""
 
-    answers: dict[tuple[str, str, str, bytes], Reply] = field(default_factory=dict)
+    answers: dict[tuple[object, ...], Reply] = field(default_factory=dict)
     keys: dict[bytes, MessageId] = field(default_factory=dict)
     repeat_keys: set[tuple[str, str]] = field(default_factory=set)
     entries: dict[MessageId, Entry] = field(default_factory=dict)
@@ -171,7 +171,8 @@ class MemoryOutbox:
             )  # fmt: skip
 
     def _repeat(self, entry: Entry, first: Entry) -> Reply:
-        if not alike(first.envelope.document.content, entry.envelope.document.content):
+        same = [a.id for a in first.arrival.attachments] == [a.id for a in entry.arrival.attachments]
+        if not same or not alike(first.envelope.document.content, entry.envelope.document.content):
             raise Conflict(Code.CONFLICT, Problem(text="outbox.conflict", values={"message": first.arrival.id}))
         return first.answer if entry.again is None or first.wrapper == entry.wrapper else entry.again(first.receipt)
 
@@ -242,5 +243,6 @@ def _claim(row: Row) -> Claim:
     )  # fmt: skip
 
 
-def _request(arrival: Arrival) -> tuple[str, str, str, bytes]:
-    return (channel_name(arrival), arrival.path, arrival.media_type, arrival.body)
+def _request(arrival: Arrival) -> tuple[object, ...]:
+    beside = tuple((a.name, a.media_type, a.sha256) for a in arrival.attachments)
+    return (channel_name(arrival), arrival.path, arrival.media_type.partition(";")[0], arrival.body, beside)

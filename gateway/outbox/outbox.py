@@ -11,12 +11,13 @@ from sqlalchemy import Executable
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
 from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step
-from gateway.model import Arrival, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
+from gateway.model import Arrival, Attachment, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Handed, Tx
 from gateway.store.leaves import write_leaf
 from gateway.store.times import from_micros, to_micros
 from gateway.xml.likeness import alike
 
+from .attachments.links import Rows, digests_of, link_rows, read_links, write_links
 from .payloads import Payloads, masked
 from .records import read_header, read_signers, write_problems
 from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row, way
@@ -51,7 +52,8 @@ class SqlOutbox:
         row = message_row(entry.arrival) | accepted_row(entry) | answer_row(entry.answer)
         row["request_digest"] = self._digest(entry.arrival)
         payloads = self._lock(entry.arrival, entry.answer, entry.envelope.document.content)
-        first = self._database.commit(lambda tx: self._insert(tx, entry, row, payloads))
+        links = link_rows(entry.arrival.id, entry.arrival.attachments, self._payloads)
+        first = self._database.commit(lambda tx: self._insert(tx, entry, row, payloads, links=links))
         if first is None:
             self._wake()
             return entry.answer
@@ -90,10 +92,10 @@ class SqlOutbox:
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about; raises Unavailable where its content cannot be decrypted."""
-        read = self._database.read(lambda tx: _first(tx, sql.MESSAGE, id=claim.message))
+        read, attachments = self._database.read(lambda tx: self._read_message(tx, claim.message))
         if read is None or read[-1] is None:
             raise NotValid(Code.NOT_FOUND, Problem(text="outbox.purged", values={"message": claim.message}))
-        header, sender, schema, slots, sha256, signers, received_at, document = read
+        header, sender, schema, slots, sha256, signers, received_at, _, document = read
         content = self._payloads.unlock(claim.message, "document", document)
         person, system = slots.split(",")
         return Envelope(
@@ -103,6 +105,7 @@ class SqlOutbox:
             document=Document(type=schema, content=content, sha256=sha256, slots=(person, system)),
             signers=read_signers(signers),
             received_at=from_micros(received_at),
+            attachments=attachments,
         )
 
     def note(self, claim: Claim, request: Request) -> None:
@@ -113,7 +116,7 @@ class SqlOutbox:
             "token": claim.token,
             "noted_at": to_micros(self._clock()),
             "request": self._payloads.lock(claim.delivery, claim.token, request.body),
-            "request_sha256": self._payloads.cipher.fingerprint(request.body).hex(),
+            "request_sha256": self._payloads.cipher.fingerprint(request.body, *(a.sha256.encode() for a in request.attachments)).hex(),
         }
 
         def work(tx: Tx) -> None:
@@ -221,7 +224,14 @@ class SqlOutbox:
 
     # --- inside a transaction --------------------------------------------------------------------------------------
 
-    def _insert(self, tx: Tx, entry: Entry, row: dict[str, object], payloads: Mapping[str, object]) -> tuple[MessageId, int, str] | None:
+    def _read_message(self, tx: Tx, message: MessageId) -> tuple[tuple[Any, ...] | None, tuple[Attachment, ...]]:
+        """Read a message, and what it has beside it; most have nothing, and need no second look."""
+        found = _first(tx, sql.MESSAGE, id=message)
+        return found, read_links(tx, message, self._payloads) if found and found[-2] else ()
+
+    def _insert(
+        self, tx: Tx, entry: Entry, row: dict[str, object], payloads: Mapping[str, object], *, links: Rows
+    ) -> tuple[MessageId, int, str] | None:
         """Write a message and what follows from it; gives the first message of its key where this is a repeat."""
         if first := _first(tx, sql.SAME_KEY, key=entry.key):
             return first
@@ -230,6 +240,7 @@ class SqlOutbox:
         warnings = (*entry.warnings, *_move_dossier(tx, entry))
         tx.changed(sql.INSERT_MESSAGE, **row | {"warnings": write_problems(warnings)})
         tx.changed(sql.INSERT_PAYLOAD, **payloads)
+        write_links(tx, links)
         _insert_deliveries(tx, entry)
         for name, value in entry.keys:
             tx.changed(sql.INSERT_KEY, name=name, value=value, message=entry.arrival.id)
@@ -258,8 +269,10 @@ class SqlOutbox:
 
     def _repeat(self, entry: Entry, first: tuple[Any, ...]) -> Reply:
         """Answer a repeat: the first answer where it tells the same, wrapped as it was asked for; otherwise a refusal."""
-        stored = self._database.read(lambda tx: _first(tx, sql.DOCUMENT, message=first[0]))
-        if stored is None or not alike(self._payloads.unlock(first[0], "document", stored[0]), masked(entry.envelope.document.content)):
+        stored, beside = self._database.read(lambda tx: (_first(tx, sql.DOCUMENT, message=first[0]), digests_of(tx, first[0])))
+        kept = self._payloads.unlock(first[0], "document", stored[0]) if stored and stored[0] else b""
+        same = beside == [each.id for each in entry.arrival.attachments]
+        if not (kept and same and alike(kept, masked(entry.envelope.document.content))):
             raise Conflict(
                 Code.CONFLICT, Problem(text="outbox.conflict", path="/Envelope/Header/Reference/messageId", values={"message": first[0]})
             )
@@ -281,7 +294,8 @@ class SqlOutbox:
 
     def _digest(self, arrival: Arrival) -> bytes:
         place = f"{channel_name(arrival)}\n{arrival.path}\n{arrival.media_type.partition(';')[0].strip().lower()}"
-        return self._payloads.cipher.fingerprint(place.encode(), arrival.body)
+        beside = (f"{a.name}\n{a.media_type}\n{a.sha256}".encode() for a in arrival.attachments)
+        return self._payloads.cipher.fingerprint(place.encode(), arrival.body, *beside)
 
     def _lock(self, arrival: Arrival, answer: Reply, document: bytes | None) -> dict[str, object]:
         lock = self._payloads.lock

@@ -45,6 +45,7 @@ def accepted_row(entry: Entry) -> dict[str, object]:
         "procedure_version": entry.judged.procedure,
         "keys": write_pairs(entry.keys),
         "way": way(entry),
+        "attachments": len(entry.arrival.attachments) or None,
     }
 
 
@@ -103,6 +104,7 @@ def accepted_event(entry: Entry) -> Event:
         "proof": entry.proof,
         "deliveries": " ".join(entry.receipt.deliveries),
         "signers": " ".join(s.certificate_sha256 for s in envelope.signers),
+        **({"attachments": " ".join(a.sha256 for a in envelope.attachments)} if envelope.attachments else {}),
     }
     return Event(kind="message.accepted", at=entry.receipt.accepted_at, message=entry.arrival.id, values=values)
 

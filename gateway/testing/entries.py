@@ -6,6 +6,7 @@ from typing import Literal
 
 from gateway.model import (
     Arrival,
+    Attachment,
     Channel,
     DeliveryId,
     Document,
@@ -54,6 +55,7 @@ def make_entry(
     channel: str = "127.0.0.1",
     repeat_key: str | None = None,
     body: bytes | None = None,
+    attachments: tuple[Attachment, ...] = (),
 ) -> Entry:
     """Make an entry: one message, a delivery a party; equal keys make repeats."""
     content = envelope_text() if content is None else content
@@ -61,10 +63,10 @@ def make_entry(
     subject = Subject(document_type="P1", type="10", function="01", reference=reference, year="2026")
     header = Header(id="m-1", sender=identity("NSW"), receiver=identity("BNN"), subject=subject, sent_at=START)
     document = Document(type="P11001", content=content, sha256="ab" * 32)
-    envelope = Envelope(id=message, header=header, sender=NSW, document=document, signers=(), received_at=START)
+    envelope = Envelope(id=message, header=header, sender=NSW, document=document, signers=(), received_at=START, attachments=attachments)
     arrival = Arrival(
         id=message, received_at=START, channel=Channel(kind="network", name=channel), door="vnsw", path="/ws", media_type="text/xml",
-        body=key + content if body is None else body, repeat_key=repeat_key,
+        body=key + content if body is None else body, repeat_key=repeat_key, attachments=attachments,
     )  # fmt: skip
     routes = tuple(
         Route(

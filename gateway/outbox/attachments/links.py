@@ -43,6 +43,11 @@ def read_links(tx: Tx, message: str, payloads: Payloads) -> tuple[Attachment, ..
     return tuple(_attachment(row, message, payloads) for row in tx.rows(sql.LINKED, message=message))
 
 
+def digests_of(tx: Tx, message: str) -> list[str]:
+    """Name the contents a message has beside it, in their order."""
+    return [row[1] for row in tx.rows(sql.LINKED, message=message)]
+
+
 def release_links(tx: Tx, message: str) -> None:
     """Let go of a message's contents, in the commit that purges it; they are collected after a while unless another refers to them."""
     tx.changed(sql.RELEASE, of=message, now=to_micros(tx.now()))

@@ -68,7 +68,7 @@ CLAIM = (
     .returning(D.id, D.attempt, D.route, D.reference, D.claimed_from, D.message, D.corrections)
 )
 MESSAGE = (  # messages' and payloads' primary keys
-    select(M.header, M.sender, M.schema, M.slots, M.sha256, M.signers, M.received_at, PAYLOADS.c.document)
+    select(M.header, M.sender, M.schema, M.slots, M.sha256, M.signers, M.received_at, M.attachments, PAYLOADS.c.document)
     .join_from(MESSAGES, PAYLOADS, PAYLOADS.c.message == M.id)
     .where(M.id == bindparam("id"))
 )
