@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, literal, or_, select, text, true
 
 from gateway.errors import Code, NotValid, Problem
+from gateway.lifecycle import State
 from gateway.model import uuid7
 from gateway.ports import Database, Tx
 
@@ -96,6 +97,16 @@ class Counts:
     oldest_due: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """How much a party has to collect: what waits, what is handed out, what was set aside, and since when the oldest waits."""
+
+    waiting: int
+    held: int
+    set_aside: int
+    oldest: datetime | None
+
+
 _M = MESSAGES.c
 _D = DELIVERIES.c
 _MESSAGE_COLUMNS = tuple(MessageRow.__slots__)
@@ -144,6 +155,10 @@ _REFUSED_MESSAGES = _ALL_MESSAGES.where(text("state = 'refused'"))  # messages_r
 _OPEN_DELIVERIES = select(_D.party, _D.state, func.count()).where(text("open = 1")).group_by(_D.party, _D.state)  # deliveries_in_order
 _SET_ASIDE = select(_D.party, _D.state, func.count()).where(text(SET_ASIDE)).group_by(_D.party, _D.state)  # deliveries_set_aside
 _OLDEST_DUE = select(func.min(_D.due_at)).where(text("open = 1"))
+_OPEN_OF = (  # deliveries_in_order
+    select(_D.state, func.count(), func.min(_D.created_at)).where(_D.party == bindparam("party"), text("open = 1")).group_by(_D.state)
+)
+_DEAD_OF = select(func.count()).where(_D.state == State.DEAD.value, _D.party == bindparam("party"), text(SET_ASIDE))  # deliveries_set_aside
 _DOSSIER = select(DOSSIERS.c.state).where(DOSSIERS.c.id == bindparam("id"))
 _PING = select(literal(1))
 
@@ -238,6 +253,22 @@ class Queries:
                 messages={"accepted": every - refused, "refused": refused},
                 deliveries={(party, state): n for party, state, n in rows},
                 oldest_due=None if oldest is None else from_micros(oldest),
+            )
+
+        return self._database.read(work)
+
+    def mailbox(self, party: str) -> Mailbox:
+        """Count what a party has to collect."""
+
+        def work(tx: Tx) -> Mailbox:
+            rows = tx.rows(_OPEN_OF, party=party)
+            held = sum(n for state, n, _ in rows if state == State.SENDING)
+            oldest = min((since for _, _, since in rows), default=None)
+            return Mailbox(
+                waiting=sum(n for _, n, _ in rows) - held,
+                held=held,
+                set_aside=tx.rows(_DEAD_OF, party=party)[0][0],
+                oldest=None if oldest is None else from_micros(oldest),
             )
 
         return self._database.read(work)

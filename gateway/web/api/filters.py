@@ -25,6 +25,8 @@ FORMS = {
     "idempotency-key": "1..255 ASCII",
     "body": '{"reason": "..."}',
     "reason": "1..500",
+    "token": "collect: token",
+    "lease_seconds": "1..3600",
 }
 
 

@@ -26,6 +26,16 @@ class Gate:
 
         return channel
 
+    def owner(self, channel: Channel, asked: str | None) -> str:
+        """Name the party that a caller is; on a gateway without keys it may say so itself.
+
+        Raises NotProven(NOT_ALLOWED) where it is none.
+        """
+        party = party_of(channel, asked)
+        if party is None or (channel.party is None and self._access.guarded):
+            raise NotProven(Code.NOT_ALLOWED, Problem(text="web.nobodys", values={"name": channel.name}))
+        return party
+
 
 def party_of(channel: Channel, asked: str | None) -> str | None:
     """Choose whose messages are shown: a caller that belongs to a party sees that party's only.

@@ -1,6 +1,7 @@
 """/metrics in the Prometheus text format: what the process counted, and what stands in the database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -10,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from gateway.model import Channel
 from gateway.ports import Clock
-from gateway.store.queries import Counts
+from gateway.store.queries import Counts, Mailbox
 from gateway.web.api.gate import Gate
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 class Stored(Collector):
     """The counts of the database as metrics; made anew for each scrape."""
 
-    def __init__(self, counts: Counts, clock: Clock) -> None:
+    def __init__(self, counts: Counts, mailboxes: Mapping[str, Mailbox], clock: Clock) -> None:
         self._counts = counts
+        self._mailboxes = mailboxes
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
@@ -33,12 +35,21 @@ class Stored(Collector):
         for (party, state), number in self._counts.deliveries.items():
             deliveries.add_metric([party, state], number)
         oldest = GaugeMetricFamily("nsw_oldest_due_seconds", "How long the oldest due delivery has been due; 0 where none is.")
-        oldest.add_metric([], self._overdue())
-        yield from (messages, deliveries, oldest)
+        oldest.add_metric([], self._since(self._counts.oldest_due))
+        yield from (messages, deliveries, oldest, *self._of_mailboxes())
 
-    def _overdue(self) -> float:
-        due = self._counts.oldest_due
-        return 0.0 if due is None else max(0.0, (self._clock() - due).total_seconds())
+    def _of_mailboxes(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily("nsw_mailbox_waiting", "Deliveries that wait to be collected, by party.", labels=["party"])
+        oldest = GaugeMetricFamily(
+            "nsw_mailbox_oldest_seconds", "How long the oldest delivery in a mailbox waits for a confirmation; 0: none.", labels=["party"]
+        )
+        for party, mailbox in self._mailboxes.items():
+            waiting.add_metric([party], mailbox.waiting)
+            oldest.add_metric([party], self._since(mailbox.oldest))
+        yield from (waiting, oldest)
+
+    def _since(self, moment: datetime | None) -> float:
+        return 0.0 if moment is None else max(0.0, (self._clock() - moment).total_seconds())
 
 
 def router(hub: "Hub", gate: Gate) -> APIRouter:
@@ -50,7 +61,10 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
     def metrics(channel: Annotated[Channel, Depends(reader)]) -> Response:  # noqa: ARG001  # the dependency is the check
         """Give what this process counted and what stands in the database now."""
         stored = CollectorRegistry()
-        stored.register(Stored(hub.queries.counts(), hub.clock))
+        mailboxes: dict[str, Mailbox] = {
+            party.code: hub.queries.mailbox(party.code) for party in hub.rules.current.parties if party.collects
+        }
+        stored.register(Stored(hub.queries.counts(), mailboxes, hub.clock))
         return Response(generate_latest(hub.metrics) + generate_latest(stored), media_type=CONTENT_TYPE_LATEST)
 
     return routes

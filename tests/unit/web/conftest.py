@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
+from gateway.collect import Parcel
 from gateway.config import Settings
 from gateway.errors import Code, Conflict, GatewayError, NotValid, Problem
 from gateway.lifecycle import State
@@ -32,9 +33,9 @@ from gateway.model import (
     Subject,
     uuid7,
 )
-from gateway.ports import Inbound
+from gateway.ports import Claim, Inbound
 from gateway.protocols.vnsw.door import VnswDoor
-from gateway.store.queries import Counts, DeliveryRow, MessageRow, Moment, Page
+from gateway.store.queries import Counts, DeliveryRow, Mailbox, MessageRow, Moment, Page
 from gateway.web.app import create_app
 from gateway.xml.parse import parse
 
@@ -51,6 +52,11 @@ BNN = Party(
     code=PartyCode("BNN"),
     identity=Identity(name="BNN", identity="BNN", country="VN", ministry="BNN", organization="BVTV"),
     aliases=frozenset({"MARD"}),
+)
+PORT = Party(
+    code=PartyCode("PORT"),
+    identity=Identity(name="PORT", identity="PORT", country="VN", ministry="CL", organization="CL"),
+    collects=True,
 )
 MESSAGE = "0198f3c2-6b1e-7c44-9a53-1f0c2ab4d5e6"
 OTHER_MESSAGE = "0198f3c2-6b1e-7c44-9a53-1f0c2ab4d5e7"
@@ -201,6 +207,9 @@ class FakeQueries:
             oldest_due=NOW - timedelta(seconds=90),
         )
 
+    def mailbox(self, party: str) -> Mailbox:
+        return Mailbox(waiting=len(party), held=2, set_aside=1, oldest=NOW - timedelta(minutes=5))
+
 
 @dataclass
 class FakeOutbox:
@@ -224,17 +233,41 @@ class FakeOutbox:
         return to
 
 
+@dataclass
+class FakeMailboxes:
+    """Hands out one delivery, and remembers what it was asked."""
+
+    acts: list[tuple[object, ...]] = field(default_factory=list)
+
+    def collect(self, party: PartyCode, *, limit: int, lease: timedelta) -> list[Parcel]:
+        self.acts.append(("collect", party, limit, lease))
+        claim = Claim(
+            delivery=DeliveryId(DELIVERY), token="ab" * 12, until=NOW + lease, state=State.QUEUED, attempt=2, party=party, route="port",
+            reference="", message=MessageId(MESSAGE),
+        )  # fmt: skip
+        return [Parcel(claim=claim, media_type="text/xml", body=b"<Envelope/>", sha256="cd" * 32)]
+
+    def confirm(self, party: PartyCode, delivery: DeliveryId, token: str, *, reference: str = "") -> State:
+        self.acts.append(("confirm", party, delivery, token, reference))
+        return State.DELIVERED
+
+    def refuse(self, party: PartyCode, delivery: DeliveryId, token: str, *, reason: str) -> State:
+        self.acts.append(("refuse", party, delivery, token, reason))
+        return State.REJECTED
+
+
 class FakeRules:
-    """Knows two parties; the gateway's own is the first."""
+    """Knows three parties; the gateway's own is the first."""
 
     own = NSW
+    parties = (NSW, BNN, PORT)
 
     @property
     def current(self) -> "FakeRules":
         return self
 
     def party(self, spelling: str) -> Party | None:
-        return next((p for p in (NSW, BNN) if spelling == p.code or spelling in p.aliases), None)
+        return next((p for p in self.parties if spelling == p.code or spelling in p.aliases), None)
 
 
 @dataclass
@@ -252,6 +285,7 @@ class FakeHub:
 
     def __post_init__(self) -> None:
         self.outbox = FakeOutbox(self.queries)
+        self.mailboxes = FakeMailboxes()
         self.doors = {"vnsw": VnswDoor(rules=lambda: self.rules, zone=ZONE, sign=lambda envelope: envelope)}
         self.trust = SimpleNamespace(registry=SimpleNamespace(owners=self.owners))
         self.metrics = CollectorRegistry()

@@ -17,3 +17,10 @@ def test_metrics_hold_what_was_counted_and_what_is_stored(call: Call) -> None:
     assert samples["nsw_deliveries", (("party", "BNN"), ("state", "delivered"))] == 6
     assert samples["nsw_deliveries", (("party", 'ODD"\n'), ("state", "dead"))] == 1
     assert samples["nsw_oldest_due_seconds", ()] == 90
+
+
+def test_metrics_tell_what_waits_in_each_mailbox(call: Call) -> None:
+    families = text_string_to_metric_families(call("GET", "/metrics").body.decode())
+
+    found = {s.name: (s.labels, s.value) for family in families for s in family.samples if s.name.startswith("nsw_mailbox")}
+    assert found == {"nsw_mailbox_waiting": ({"party": "PORT"}, 4), "nsw_mailbox_oldest_seconds": ({"party": "PORT"}, 300)}
