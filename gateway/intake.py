@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import Callable
 from time import perf_counter
 
-from .errors import GatewayError, Unavailable
-from .model import Arrival, DeliveryId, Envelope, MessageId, Receipt, Refusal, Reply, Route, uuid7
+from .errors import Code, GatewayError, NotValid, Problem, Unavailable
+from .model import Arrival, DeliveryId, Envelope, MessageId, Party, Receipt, Refusal, Reply, Route, uuid7
 from .ports import Clock, DossierMove, Entropy, Entry, Inbound, Opened, Outbox, Proven, Watch
 from .routing.judge import Judge, Judgement
 from .routing.router import route
@@ -26,8 +26,18 @@ class Intake:
     """Receives messages; `receive` may be called from any number of threads."""
 
     def __init__(
-        self, *, prover: Prover, judge: Judge, rules: Callable[[], RuleSet], outbox: Outbox, clock: Clock, entropy: Entropy, watch: Watch
+        self,
+        *,
+        prover: Prover,
+        judge: Judge,
+        rules: Callable[[], RuleSet],
+        outbox: Outbox,
+        clock: Clock,
+        entropy: Entropy,
+        watch: Watch,
+        carries: Callable[[Party], bool] = lambda _: False,
     ) -> None:
+        """`carries` says whether a party can be given attachments."""
         self._prover = prover
         self._judge = judge
         self._rules = rules
@@ -35,6 +45,7 @@ class Intake:
         self._clock = clock
         self._entropy = entropy
         self._watch = watch
+        self._carries = carries
 
     def receive(self, arrival: Arrival, door: Inbound) -> Reply:
         """Bring one message in and say what to answer; a refusal is an answer too. Only defects leave as exceptions."""
@@ -57,6 +68,8 @@ class Intake:
         judgement = self._judge.judge(proven, rules, at=arrival.received_at)  # 3
         envelope = _envelope(arrival, proven, judgement)
         routes = route(envelope, judgement, rules)  # 4
+        if arrival.attachments:
+            self._refuse_uncarried(routes)
         receipt = self._receipt(envelope, proven, judgement, routes)
         answer = self._outbox.record(  # 5
             Entry(
@@ -76,6 +89,12 @@ class Intake:
             )
         )
         return answer, proven.proof
+
+    def _refuse_uncarried(self, routes: tuple[Route, ...]) -> None:
+        """Refuse attachments that a receiver could not be given: nothing is dropped on the way."""
+        deaf = ", ".join(r.party.code for r in routes if not self._carries(r.party))
+        if deaf:
+            raise NotValid(Code.NO_ROUTE, Problem(text="attachments.not-carried", values={"party": deaf}))
 
     def _receipt(self, envelope: Envelope, proven: Proven, judgement: Judgement, routes: tuple[Route, ...]) -> Receipt:
         now = self._clock()
@@ -132,6 +151,7 @@ def _envelope(arrival: Arrival, proven: Proven, judgement: Judgement) -> Envelop
         document=judgement.document,
         signers=proven.signers,
         received_at=arrival.received_at,
+        attachments=arrival.attachments,
     )
 
 
