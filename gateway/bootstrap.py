@@ -236,7 +236,10 @@ def build(settings: Settings) -> Hub:
     circuits = Circuits()
     prover = Prover(trust, now, rules.current.zone)
     judge = Judge(schemas)
-    mending = _mending(settings, database, payloads, ways=_ways(lambda: rules.current, lambda: adapters), wake=bell.ring)
+    orders = Bell()
+    mending = _mending(
+        settings, database, payloads, ways=_ways(lambda: rules.current, lambda: adapters), wake=bell.ring, begin=orders.ring
+    )
     delivery = Delivery(
         outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, transport=_transport(settings), prover=prover,
         clock=now, watch=telemetry,
@@ -273,7 +276,7 @@ def build(settings: Settings) -> Hub:
         history=History(database, payloads),
         _database=database,
         _workers=workers,
-        _mender=Mender(mending, watch=telemetry),
+        _mender=Mender(mending, bell=orders, watch=telemetry),
         _reloader=Reloader(rules, watch=telemetry),
     )
 
@@ -287,9 +290,9 @@ def _ways(rules: Callable[[], RuleSet], adapters: Callable[[], Mapping[str, Adap
     return Ways(directory=rules, route=lambda party, name: route_to(rules(), party, name), notice=notice)
 
 
-def _mending(settings: Settings, database: Database, payloads: Payloads, *, ways: Ways, wake: Callable[[], None] = lambda: None) -> Mending:
+def _mending(settings: Settings, database: Database, payloads: Payloads, *, ways: Ways, **calls: Callable[[], None]) -> Mending:
     acts = Acts(payloads, ways, entropy=os.urandom)
-    return Mending(database, acts, entropy=os.urandom, four_eyes=settings.four_eyes, wake=wake)
+    return Mending(database, acts, entropy=os.urandom, four_eyes=settings.four_eyes, **calls)
 
 
 def _transport(settings: Settings) -> HttpTransport:

@@ -10,6 +10,7 @@ from gateway.ports import Watch
 
 from .mending import Hold, Mending
 from .orders import Job, JobState
+from .workers import Bell
 
 REST = 2.0  # times what a batch took: a job takes at most a third of the writer
 LOOK_SECONDS = 2.0  # how soon a job is noticed that another process left
@@ -35,21 +36,23 @@ def carry(mending: Mending, hold: Hold, *, pause: Pause, told: Callable[[Job], N
 class Mender(threading.Thread):
     """The thread of a serving process that carries jobs out."""
 
-    def __init__(self, mending: Mending, *, watch: Watch) -> None:
+    def __init__(self, mending: Mending, *, bell: Bell, watch: Watch) -> None:
+        """`bell` is rung by whoever orders something."""
         super().__init__(name="mending", daemon=True)
         self._mending = mending
+        self._bell = bell
         self._watch = watch
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Look for jobs until stopped; a defect in one never ends the thread."""
-        pause = LOOK_SECONDS
-        while not self._stopping.wait(pause):
-            pause = self._carry()
+        while not self._stopping.is_set():
+            self._bell.wait(self._carry())
 
     def stop(self) -> None:
         """Finish the batch under way."""
         self._stopping.set()
+        self._bell.ring()
         if self.is_alive():
             self.join()
 

@@ -38,13 +38,22 @@ class Mending:
     """Takes orders and carries them out; every method may be called from any thread and raises Unavailable where the database is away."""
 
     def __init__(
-        self, database: Database, acts: Acts, *, entropy: Entropy, four_eyes: FourEyes, wake: Callable[[], None] = lambda: None
+        self,
+        database: Database,
+        acts: Acts,
+        *,
+        entropy: Entropy,
+        four_eyes: FourEyes,
+        wake: Callable[[], None] = lambda: None,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
+        """`wake` calls whoever delivers, `begin` whoever carries jobs out; both only hurry them."""
         self._database = database
         self._acts = acts
         self._entropy = entropy
         self._four_eyes = four_eyes
         self._wake = wake
+        self._begin = begin
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
@@ -95,7 +104,9 @@ class Mending:
             _tell(tx, "job.proposed" if waits else "job.started", job, by=by, choice=_told(choice), total=str(total))
             return job
 
-        return self._database.commit(work)
+        ordered = self._database.commit(work)
+        self._begin()
+        return ordered
 
     # --- jobs ------------------------------------------------------------------------------------------------------
 
@@ -156,7 +167,7 @@ class Mending:
             return _found(tx, job)
 
         moved = self._database.commit(work)
-        self._wake()
+        self._begin()
         return moved
 
     # --- carrying them out -----------------------------------------------------------------------------------------
