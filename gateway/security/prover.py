@@ -1,6 +1,7 @@
 """Proves who sent an envelope: Opened -> Proven, by signatures, by the channel, or by both. After it only what was proved is used.
 
-How "see what is signed" is kept: the tree whose canonical bytes were digested is the tree that Proven carries, whole and alone. The
+How "see what is signed" is kept: the tree whose canonical bytes were digested is the tree that Proven carries, whole and alone; where
+what was received cannot be spelt otherwise, it is that canonical form, and the tree was opened from nothing else. The
 system's signature covers all of it but itself, and is taken out of it; comments, which no signature sees, the parser leaves out.
 Where only a person signed, Content is covered by the signature and the rest by the channel, and a warning says so.
 """
@@ -51,11 +52,11 @@ class Prover:
     def prove(self, opened: Opened, channel: Channel, directory: Directory) -> Proven:
         """Prove an opened envelope; raises NotReadable, NotValid for a header that cannot be read, NotProven (docs/protocol/SIG.md)."""
         root = parse(opened.payload)
-        header = read_header(root, zone=self._zone)
+        header = read_header(root, zone=self._zone, written=opened.payload)
         sender = _sender(header.sender, directory)
         case = _Case(sender=sender, channel=channel, directory=directory, registry=self._trust.registry, at=self._clock())
         _check_channel_party(case)
-        found = verifier.find(root)
+        found = verifier.find(root, opened.payload)
         _check_profile(case, found)
         system = verifier.verify_system(found, at=case.at, registered=partial(_may_sign, case)) if found.system is not None else None
         person = (

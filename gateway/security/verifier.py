@@ -11,7 +11,7 @@ from lxml import etree
 from lxml.etree import _Element
 
 from gateway.model import Signer
-from gateway.xml.canonical import canonical, digest, value_prefixes
+from gateway.xml.canonical import canonical, digest, is_canonical, value_prefixes
 from gateway.xml.envelope import is_absent
 
 from .certificates import Certificate
@@ -20,7 +20,7 @@ from .path import Anchors
 from .policy import PERSON, SYSTEM, Place
 from .refusal import refusal
 from .shape import SIGNATURE, Shape, judge
-from .spelling import is_ncname, plain, walk
+from .spelling import Texts, is_ncname, plain, walk
 
 _ID = "Id"
 _WHITE = " \t\r\n"
@@ -29,9 +29,10 @@ _IDS = etree.XPath("/descendant::*/@*[name() = 'Id' or name() = 'ID' or name() =
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An envelope whose signatures, if any, stand where they may; nothing is verified yet."""
+    """An envelope whose signatures, if any, stand where they may; nothing is verified yet. `received` are the bytes of `root`, if known."""
 
     root: _Element
+    received: bytes
     content: _Element | None
     person: _Element | None
     system: _Element | None
@@ -55,14 +56,14 @@ class Verified:
         )
 
 
-def find(root: _Element) -> Found:
+def find(root: _Element, received: bytes = b"") -> Found:
     """Find the signatures of an envelope; raises NotProven where one stands anywhere else or the document could be read in two ways.
 
-    An envelope without any is not judged here, whatever it looks like.
+    An envelope without any is not judged here, whatever it looks like. `received` are the bytes that `root` was opened from.
     """
     signatures = list(root.iter(SIGNATURE))
     if not signatures and all(map(is_absent, (*root.findall("Body/Signature"), *root.findall("SystemSignature")))):
-        return Found(root=root, content=None, person=None, system=None)
+        return Found(root=root, received=received, content=None, person=None, system=None)
     body = _one(root, "Body")
     content, person, system = _one(body, "Content"), _slot(body, "Signature", PERSON), _slot(root, "SystemSignature", SYSTEM)
     # (1) no signature anywhere else in the document
@@ -71,14 +72,13 @@ def find(root: _Element) -> Found:
             raise refusal(1, "place", signature)
     if person is not None:
         check_ids(root)
-    return Found(root=root, content=content, person=person, system=system)
+    return Found(root=root, received=received, content=content, person=person, system=system)
 
 
 def verify_system(found: Found, *, at: datetime, registered: Callable[[Certificate], bool]) -> Verified:
     """Prove the system's signature over the whole envelope; raises NotProven. `registered` says whose certificate may sign."""
     signature = present(found.system, SYSTEM)
-    document = canonical(found.root)
-    texts = plain(document, SYSTEM) or walk(signature, SYSTEM)
+    document, texts = _read(found, signature)
     shape = judge(texts, signature, uri="")
     leaf = shape.certificates[0]
     if found.person is None:
@@ -106,6 +106,16 @@ def verify_person(found: Found, *, at: datetime, anchors: Anchors) -> Verified:
     check_signed_info(shape, signature)
     check_digest(signed, shape, signature)
     return Verified(role="person", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(PERSON.covers,))
+
+
+def _read(found: Found, signature: _Element) -> tuple[bytes, Texts]:
+    """Give the document's canonical bytes, which are those received where they cannot be anything else, and its signature's texts."""
+    if b"\r" not in found.received:
+        texts = plain(found.received, SYSTEM)
+        if texts and is_canonical(texts.rest):
+            return found.received, texts
+    document = canonical(found.root)
+    return document, plain(document, SYSTEM) or walk(signature, SYSTEM)
 
 
 # --- the document ------------------------------------------------------------------------------------------------

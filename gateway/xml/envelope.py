@@ -1,6 +1,7 @@
 """Opens, writes and forwards VNSW envelopes: bytes in, bytes out, no trust decision."""
 
 import copy
+import re
 from dataclasses import replace
 from datetime import tzinfo
 
@@ -9,8 +10,8 @@ from lxml import etree
 from gateway.errors import Code, GatewayError, NotReadable, Problem
 from gateway.model import Header, Identity
 
-from .canonical import canonical, needed_prefixes
-from .header import identity_fields, one, read_header, write_header
+from .canonical import canonical, is_canonical, needed_prefixes
+from .header import identity_fields, one, read_header, readdress_plainly, write_header
 from .parse import line_of, parse
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _CONTENT = "/Envelope/Body/Content"
+_SYSTEM_SLOT, _SYSTEM_SLOT_END = b"<SystemSignature>", b"</SystemSignature>"
+_END = re.compile(rb"[ \t\n]*+</Envelope>")
 _DEMANDED = "-"  # what a slot holds where the schema demands text in it
 
 
@@ -98,6 +101,11 @@ def forward(
     exclusive C14N, and so does Body/Signature where the person's is kept; where it is not, the result is the signed view.
     Declarations that only values or a PrefixList need stay in scope. Raises NotReadable where the payload is no envelope.
     """
+    if version is None and (keep_person or slots == ("absent", "absent")):
+        bare = _without_signatures(payload)
+        plain = readdress_plainly(bare, receiver=receiver, document_type=document_type) if bare and is_canonical(bare) else None
+        if plain is not None:
+            return plain
     root = _alone(parse(payload))
     _readdress(one(root, "Header", "/Envelope"), receiver=receiver, document_type=document_type, version=version)
     if keep_person:
@@ -131,6 +139,16 @@ def _written(element: etree._Element) -> bytes:
     written = canonical(element)
     prefixes = needed_prefixes(element, written=written)
     return canonical(element, prefixes=prefixes) if prefixes else written
+
+
+def _without_signatures(payload: bytes) -> bytes | None:
+    """Cut the system's slot out of an envelope's bytes where it is the last thing in them; None where there may be another signature."""
+    begins, ends = payload.find(_SYSTEM_SLOT), payload.rfind(_SYSTEM_SLOT_END) + len(_SYSTEM_SLOT_END)
+    if begins >= 0:
+        if not _END.fullmatch(payload, ends):
+            return None
+        payload = payload[:begins] + payload[ends:]
+    return None if b"Signature" in payload else payload
 
 
 def _slot(root: etree._Element, path: str) -> etree._Element | None:

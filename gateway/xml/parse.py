@@ -16,7 +16,7 @@ from .memory import drop_names_in_time
 from .wellformed import syntax_problem
 
 MAX_BYTES = 10_000_000  # a tree costs 7 to 12 times its document
-MAX_DEPTH = 64  # a WCO declaration needs 12; whatever recurses over a document stays far from the end of its stack
+MAX_DEPTH = 256  # libxml2 holds it; a WCO declaration needs 12, and whatever recurses stays far from the end of its stack
 MAX_ATTRIBUTES = 64  # of one element; C14N sorts them in quadratic time
 MAX_NAMESPACES = 64  # declared on an element and those around it, for the same reason
 MAX_TAGS = 400_000  # start and end tags: 200,000 elements, ten times the largest real declaration
@@ -27,19 +27,13 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _ENCODING_OF = MappingProxyType({b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"})
 _DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
 _PROLOG = re.compile(rb"(?s:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
-_PLAIN_TAG = re.compile(  # of any kind; a namespace it declares has a scheme and no reference, or is empty: xmlns=""
-    rb"""<[^\s<>="']++
-    (?:\s++(?:
-        xmlns(?::[^\s<>="']++)?+\s*+=\s*+(?:"(?:[A-Za-z][A-Za-z0-9+.\-]*+:[^"&<]*+)?+"|'(?:[A-Za-z][A-Za-z0-9+.\-]*+:[^'&<]*+)?+')
-      | (?!xmlns)[^\s<>="']++\s*+=\s*+(?:"[^"<]*+"|'[^'<]*+')
-    ))*+\s*+[/?]?+>""",
-    re.VERBOSE,
+_PLAIN_NAMESPACE = re.compile(
+    rb"""xmlns(?::[^\s<>="']++)?+=(?:"(?:[A-Za-z][A-Za-z0-9+.\-]*+:[^"&<]*+)?+"|'(?:[A-Za-z][A-Za-z0-9+.\-]*+:[^'&<]*+)?+')"""
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _QUOTED = 120  # characters of the document that a problem repeats
 _DECLARED_WITHIN = 256  # bytes in which an encoding is looked for; what stands later changes nothing, the parser reads UTF-8
 _SHORTEST_TAG = 3  # bytes
-_TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")", regexp=False)
 _TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(/descendant::*/@*[{MAX_ATTRIBUTES + 1}])", regexp=False)
 _FIRST_INSTRUCTION = etree.XPath("/*/descendant::processing-instruction()[1]", regexp=False)  # all of them would be compared in pairs
 
@@ -113,8 +107,6 @@ def _check_shape(root: etree._Element, text: bytes, begins: int) -> None:
     """Refuse what libxml2 lets pass; each look at the whole tree is one XPath, and made only where the bytes give cause."""
     if root.getroottree().docinfo.internalDTD is not None:
         raise _doctype(None)
-    if _TOO_DEEP(root):
-        raise _over("depth", MAX_DEPTH)
     if text.find(b"?", begins) >= 0:
         _check_instructions(root)
     if not _has_plain_attributes(text, begins):
@@ -128,22 +120,23 @@ def _check_instructions(root: etree._Element) -> None:
 
 
 def _has_plain_attributes(text: bytes, begins: int) -> bool:
-    """Say from the bytes alone whether there are few attributes in all and no namespace with a doubtful name.
+    """Say from the bytes alone whether there are few attributes in all and each namespace has a scheme and no reference, or is empty.
 
-    An attribute has an equals sign, and the `<` before that is its tag's, because none may stand in a value.
+    An attribute has an equals sign, and the `<` before that is its tag's, because none may stand in a value; where that tag was
+    closed before the sign and holds none itself, the sign stands in text.
     """
-    tag, attributes = begins, 0
-    while attributes <= MAX_ATTRIBUTES:
-        equals = text.find(b"=", tag) if tag >= 0 else -1
+    equals = text.find(b"=", begins)
+    for _ in range(MAX_ATTRIBUTES):
         if equals < 0:
             return True
-        plain = _PLAIN_TAG.match(text, text.rfind(b"<", tag, equals))
-        if plain is None:
-            return False
-        ends = plain.end()
-        attributes += 1 + text.count(b"=", equals + 1, ends)  # one too many where the sign stands behind the tag, in text
-        tag = text.find(b"<", ends)
-    return False
+        opens = text.rfind(b"<", 0, equals)
+        closes = text.find(b">", opens, equals)
+        if closes < 0 or text.find(b"=", opens, closes) >= 0:
+            name = text.rfind(b"xmlns", opens, equals)
+            if name >= 0 and not _PLAIN_NAMESPACE.match(text, name):
+                return False
+        equals = text.find(b"=", equals + 1)
+    return equals < 0
 
 
 def _check_attributes(root: etree._Element) -> None:

@@ -33,6 +33,7 @@ _KNOWN: Mapping[int, str] = {
 }
 _NAME_REQUIRED = 68  # for a bare ampersand and for a bare less-than sign alike
 _QUOTES = (
+    re.compile(r"Excessive depth in document: (?P<limit>\d+)"),
     re.compile(r"mismatch: (?P<opened>\S+) line (?P<since>\d+) and (?P<closed>[^\s,]+)"),
     re.compile(r"in tag (?P<opened>\S+) line (?P<since>\d+)"),
     re.compile(r"Namespace prefix (?P<name>\S+) (?:for \S+ )?on"),
@@ -51,7 +52,7 @@ def syntax_problem(error: etree.XMLSyntaxError) -> tuple[Code, Problem]:
 
 def _named(number: int, said: str) -> tuple[Code, str]:
     if number in _LIMITS:
-        return Code.LIMIT, _LIMITS[number]
+        return Code.LIMIT, "xml.limit-depth" if "depth" in said else _LIMITS[number]
     if number == _NAME_REQUIRED:
         return Code.NOT_XML, "xml.ampersand" if "EntityRef" in said else "xml.less-than"
     return Code.NOT_XML, _KNOWN.get(number, "xml.syntax")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.errors import Code, NotReadable
-from gateway.xml.canonical import canonical, digest, needed_prefixes, value_prefixes
+from gateway.xml.canonical import canonical, digest, is_canonical, needed_prefixes, value_prefixes
 from gateway.xml.namespaces import DS, ENVELOPED, EXC_C14N
 from gateway.xml.parse import parse
 
@@ -121,6 +121,35 @@ def test_writing_an_element_leaves_the_document_as_it_was(document: str) -> None
         canonical(element)
 
     assert etree.tostring(root) == before
+
+
+# --- what is canonical as it stands -----------------------------------------------------------------------------------
+
+PIECES = [
+    "<a>", "</a>", "<b>", "</b>", "<a/>", "<b ></b>", "<b>\n</b\n>", "<a x='1'></a>", '<a xmlns="urn:x"></a>', "chữ", " ", "\n", "\t", "\r",
+    "=", '"', "'", ">", "/", "/>", "!", "?", "&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#13;", "&#65;", "<!-- c -->", "<?p i?>",
+    "<![CDATA[x]]>",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+def test_what_is_called_canonical_is_what_would_be_written(inside: str) -> None:
+    data = f"<r>{inside}</r>".encode()
+    try:
+        root = parse(data)
+    except NotReadable:
+        return
+
+    assert not is_canonical(data) or canonical(root) == data
+
+
+def test_calls_canonical_what_machines_write() -> None:
+    assert is_canonical("<r>\n <a>chữ = 'x' &amp; \"y\"! /?</a><b></b></r>".encode())
+
+
+@pytest.mark.parametrize("data", [b"", b" <r></r>", b"<r></r>\n", b"<r/>", b"<r a='1'></r>", b"<r>\r</r>", b"<r>&#65;</r>", b"<r>></r>"])
+def test_suspects_what_could_be_spelt_otherwise(data: bytes) -> None:
+    assert not is_canonical(data)
 
 
 def test_leaves_comments_out_even_of_a_tree_that_has_them() -> None:

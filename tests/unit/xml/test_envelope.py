@@ -12,6 +12,7 @@ from lxml import etree
 
 from gateway.errors import Code, NotReadable
 from gateway.model import Header, Identity, Subject
+from gateway.testing import builders
 from gateway.xml import envelope as envelopes
 from gateway.xml.canonical import canonical, digest, value_prefixes
 from gateway.xml.header import read_header
@@ -432,3 +433,25 @@ def test_reading_and_viewing_leave_other_trees_alone(envelope: bytes) -> None:
     envelopes.make_signed_view(root, ("absent", "absent"))
 
     assert canonical(other) == canonical(parse(envelope))
+
+
+# --- the faster way ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document_type", [None, "BNNPTNT&03"])
+@pytest.mark.parametrize("keep_person", [False, True])
+@pytest.mark.parametrize("message", sorted(builders.KINDS))
+def test_forwards_the_same_bytes_whether_spelt_plainly_or_not(message: str, document_type: str | None, keep_person: bool) -> None:  # noqa: FBT001
+    plain = builders.message(message)
+    receiver = Identity(name="Hải quan & thuế", identity="TCHQ", country="VN", ministry="BTC", organization="TCHQ")
+
+    def forwarded(payload: bytes) -> bytes:
+        return envelopes.forward(
+            payload, receiver=receiver, document_type=document_type, version=None, slots=("absent", "absent"), keep_person=keep_person
+        )
+
+    slot = b"<SystemSignature> <S xmlns='urn:s' a='1'/> </SystemSignature></Envelope>"
+    by_bytes = forwarded(plain)
+    assert by_bytes == forwarded(plain.replace(b"<Envelope>", b"<Envelope ><!-- spelt otherwise -->"))
+    assert by_bytes == forwarded(plain.replace(b"</Envelope>", slot))
+    assert by_bytes == forwarded(plain.replace(b"<Envelope>", b"<Envelope >").replace(b"</Envelope>", slot))

@@ -9,6 +9,7 @@ from lxml import etree
 
 from gateway.errors import Code, NotReadable
 from gateway.model import Header, Identity, Subject
+from gateway.testing import builders
 from gateway.xml.canonical import canonical
 from gateway.xml.header import MAX_FIELD, read_date, read_header, write_date, write_header
 from gateway.xml.parse import parse
@@ -236,3 +237,43 @@ def test_any_tree_is_read_or_refused(names: list[str], data: st.DataObject) -> N
         assert read_header(root, zone=ZONE).subject.document_type
     except NotReadable as refusal:
         assert refusal.code is Code.PROCEDURE_UNREADABLE  # noqa: PT017 - either end is right
+
+
+SPELLINGS = [
+    ("<type>10</type>", "<type> 10\n</type>"),
+    ("BNN&amp;PTNT0300002", "BNN&amp;amp;PTNT0300002"),
+    ("BNN&amp;PTNT0300002", "BNN&#38;PTNT0300002"),
+    ("BNN&amp;PTNT0300002", "<![CDATA[BNN&PTNT0300002]]>"),
+    ("<type>10</type>", "<type>10</type><!-- <type>11</type> -->"),
+    ("<type>10</type>", "<type>1<!-- -->0</type>"),
+    ("<type>10</type>", "<type a='1'>10</type>"),
+    ("<type>10</type>", "<type/>"),
+    ("<type>10</type>", ""),
+    ("<type>10</type>", "<type>1\r\n0</type>"),
+    ("<type>10</type>", "<type>10</type><type>11</type>"),
+    ("<type>10</type>", "<type>10<x/></type>"),
+    ("<type>10</type>", f"<type>{'1' * (MAX_FIELD + 1)}</type>"),
+    ("<type>10</type>", "<x:type xmlns:x='urn:x'>11</x:type>"),
+    ("</Subject>", "</Subject><Subject><type>11</type></Subject>"),
+    ("<Header>", "<Header><Note>From</Note>"),
+    ("<Header>", "<Header xmlns='urn:other'>"),
+    ("<Envelope>", "<!-- <Envelope><Header></Header> --><Envelope>"),
+    ("<Envelope>", "<?xml version='1.0'?>\n<Envelope>"),
+    ("</Header>", "</Header><Header></Header>"),
+]
+
+
+@pytest.mark.parametrize(("plain", "spelt"), [("", ""), *SPELLINGS])
+@pytest.mark.parametrize("spaced", [False, True])
+def test_reads_the_same_from_bytes_as_from_the_tree(plain: str, spelt: str, spaced: bool) -> None:  # noqa: FBT001
+    data = builders.message("10/01").decode().replace(plain, spelt, 1)
+    written = (data.replace("><", ">\n  <") if spaced else data).encode()
+
+    assert outcome(written, written) == outcome(written, b"")
+
+
+def outcome(document: bytes, written: bytes) -> object:
+    try:
+        return read_header(parse(document), zone=UTC, written=written)
+    except NotReadable as refusal:
+        return refusal.code, [(p.text, p.path, p.values) for p in refusal.problems]

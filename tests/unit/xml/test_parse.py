@@ -171,9 +171,10 @@ def test_holds_depth_to_the_limit() -> None:
     assert text_of(b"<a>" * (MAX_DEPTH + 1) + b"</a>" * (MAX_DEPTH + 1)) == "xml.limit-depth"
 
 
-@pytest.mark.parametrize("depth", [256, 1_000, 100_000])
-def test_refuses_a_depth_at_which_libxml2_stops_itself(depth: int) -> None:
+@pytest.mark.parametrize("depth", [257, 1_000, 100_000])
+def test_refuses_a_depth_beyond_the_limit(depth: int) -> None:
     assert refused(b"<a>" * depth + b"</a>" * depth).code is Code.LIMIT
+    assert text_of(b"<a>" * depth + b"</a>" * depth) == "xml.limit-depth"
 
 
 def test_finds_depth_below_many_shallow_siblings() -> None:

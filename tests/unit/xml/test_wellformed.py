@@ -26,7 +26,7 @@ BROKEN = {
     "xml.prefix": [b"<p:a/>", b"<a p:b='1'/>"],
     "xml.syntax": [b"<?xml version='2.0'?><a/>", b"<a b='1'c='2'/>", b"<a:b:c xmlns:a='urn:a'/>"],
     "xml.name-too-long": [b"<" + b"a" * 60_000 + b"/>"],
-    "xml.over-limit": [b"<a>" * 300],
+    "xml.limit-depth": [b"<a>" * 300],
 }
 
 
@@ -41,7 +41,7 @@ def test_says_what_is_wrong_in_words_of_its_own(text: str, data: bytes) -> None:
     code, problem = problem_of(data)
 
     assert problem.text == text
-    assert code is (Code.LIMIT if text in ("xml.name-too-long", "xml.over-limit") else Code.NOT_XML)
+    assert code is (Code.LIMIT if text in ("xml.name-too-long", "xml.limit-depth") else Code.NOT_XML)
 
 
 @pytest.mark.parametrize("data", [data for broken in BROKEN.values() for data in broken])
