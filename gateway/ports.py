@@ -308,8 +308,8 @@ class Outbox(Protocol):
     def settle(self, claim: Claim, step: Step, outcome: Outcome, reply: Reply | None) -> None:
         """Write what became of an attempt. Raises StaleClaim where another worker took over."""
 
-    def rescue(self, *, held_until: datetime, spared: frozenset[PartyCode] = frozenset()) -> int:
-        """Return what dead workers held, those whose lease ends by a time, save deliveries to some parties; says how many."""
+    def rescue(self, *, held_until: datetime | None = None, spared: frozenset[PartyCode] = frozenset()) -> int:
+        """Return what dead workers held, those whose lease ends by a time or has ended, save deliveries to some parties; says how many."""
 
     def handed(self, delivery: DeliveryId, token: str) -> Handed | None:
         """Find what a fetcher was handed under a token; None where there is no such delivery."""

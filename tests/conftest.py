@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from gateway.store.migrate import upgrade
 from gateway.testing.journey import Traveller
+from gateway.testing.postgres import NoServerError, Server, fresh_database, serving
 from gateway.testing.world import World
 
 
@@ -19,6 +22,50 @@ def outside() -> Path:
         reason = f"the outside test data is not at {folder}; set NSW_OUTSIDE_DATA"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a PostgreSQL server: NSW_TEST_DATABASE_URL's, or one of this test process's own."""
+    named = os.environ.get("NSW_TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    with _served(tmp_path_factory.mktemp("postgres")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def postgres_alone(tmp_path: Path) -> Iterator[Server]:
+    """Give a PostgreSQL server that the test may stop, kill and start again."""
+    with _served(tmp_path) as server:
+        yield server
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[Server]:
+    """Run a server; where its programs cannot run here a test is skipped, and in CI it fails."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(serving(folder))
+        except NoServerError as error:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no PostgreSQL: {error}")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    """Name a database that has the gateway's tables, to be copied."""
+    with fresh_database(postgres_server) as url:
+        upgrade(url)
+        yield url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """Give a PostgreSQL database with the gateway's tables, empty, for one test."""
+    with fresh_database(postgres_server, template=postgres_template) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

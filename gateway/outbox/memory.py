@@ -130,11 +130,11 @@ class MemoryOutbox:
                 return Handed(party=row.party, claim=_claim(row))
             return Handed(party=row.party, outcome=self.shelf.outcomes.get((delivery, token), ""))
 
-    def rescue(self, *, held_until: datetime, spared: frozenset[PartyCode] = frozenset()) -> int:
-        """Return what dead workers held, those whose lease ends by a time, save deliveries to some parties; says how many."""
+    def rescue(self, *, held_until: datetime | None = None, spared: frozenset[PartyCode] = frozenset()) -> int:
+        """Return what dead workers held, those whose lease ends by a time or has ended, save deliveries to some parties; says how many."""
         with self._lock:
             held = [r for r in self.shelf.rows.values() if r.lease_until is not None and r.party not in spared]
-            lost = [r for r in held if r.lease_until is not None and r.lease_until <= held_until]
+            lost = [r for r in held if r.lease_until is not None and r.lease_until <= (held_until or self._clock())]
             for row in lost:
                 self._put(row, row.claimed_from or State.QUEUED, due_at=self._clock())
                 self._tell("delivery.rescued", message=row.message, delivery=row.id)

@@ -80,15 +80,18 @@ class SqlOutbox:
         self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset(), lease: timedelta | None = None
     ) -> list[Claim]:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
-        now = self._clock()
 
-        def due(tx: Tx) -> list[tuple[PartyCode, tuple[Any, ...]]]:
-            found = [(p, row) for p, limit in slots.items() for row in tx.rows(sql.DUE, party=p, now=to_micros(now), limit=limit)]
-            return found + [(p, row) for p in probes for row in tx.rows(sql.PROBE, party=p, now=to_micros(now))]
+        def due(tx: Tx, ordinary: Executable, probe: Executable) -> list[tuple[PartyCode, tuple[Any, ...]]]:
+            now = to_micros(tx.now())
+            found = [(p, row) for p, limit in slots.items() for row in tx.rows(ordinary, party=p, now=now, limit=limit)]
+            return found + [(p, row) for p in probes for row in tx.rows(probe, party=p, now=now)]
 
-        if not self._database.read(due):
+        def work(tx: Tx) -> list[Claim]:
+            return [self._take(tx, party, row, lease or LEASE) for party, row in due(tx, sql.DUE_HELD, sql.PROBE_HELD)]
+
+        if not self._database.read(lambda tx: due(tx, sql.DUE, sql.PROBE)):
             return []  # most looks find nothing, and need no transaction
-        return self._database.commit(lambda tx: [self._take(tx, party, row, now, lease or LEASE) for party, row in due(tx)])
+        return self._database.commit(work)
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about; raises Unavailable where its content cannot be decrypted."""
@@ -148,17 +151,18 @@ class SqlOutbox:
         )
 
         def work(tx: Tx) -> None:
+            ahead = tx.now() - now  # how far the database's clock is ahead of ours, by which `due_at` was reckoned
             moved = tx.changed(
                 sql.SETTLE,
                 delivery=claim.delivery,
                 held=claim.token,
                 to=step.to.value,
                 still_open=_open(step.to),
-                due=step.due_at and to_micros(step.due_at),
+                due=step.due_at and to_micros(step.due_at + ahead),
                 partner_reference=partner_reference(outcome) or claim.reference,
                 why=step.reason,
                 refund=0 if step.counts else 1,
-                now=to_micros(now),
+                now=to_micros(tx.now()),
             )
             if not moved:
                 raise _stale(claim)
@@ -167,13 +171,12 @@ class SqlOutbox:
 
         self._database.commit(work)
 
-    def rescue(self, *, held_until: datetime, spared: frozenset[PartyCode] = frozenset()) -> int:
-        """Return what dead workers held, those whose lease ends by a time, save deliveries to some parties; says how many."""
-        now = self._clock()
+    def rescue(self, *, held_until: datetime | None = None, spared: frozenset[PartyCode] = frozenset()) -> int:
+        """Return what dead workers held, those whose lease ends by a time or has ended, save deliveries to some parties; says how many."""
 
         def work(tx: Tx) -> int:
-            lost = tx.rows(sql.LOST, now=to_micros(held_until))
-            return sum(self._give_back(tx, row, now) for *row, party in lost if party not in spared)
+            lost = tx.rows(sql.LOST, now=to_micros(held_until or tx.now()))
+            return sum(self._give_back(tx, row) for *row, party in lost if party not in spared)
 
         return self._database.commit(work)
 
@@ -188,8 +191,7 @@ class SqlOutbox:
 
     def hurry(self, party: PartyCode) -> int:
         """Make what waits to be retried due at once, for a partner that answers again; says how many."""
-        now = to_micros(self._clock())
-        return self._database.commit(lambda tx: tx.changed(sql.HURRY, of=party, now=now))
+        return self._database.commit(lambda tx: tx.changed(sql.HURRY, of=party, now=to_micros(tx.now())))
 
     # --- staff -----------------------------------------------------------------------------------------------------
 
@@ -202,9 +204,9 @@ class SqlOutbox:
         return self._move(delivery, kind="staff.cancelled", by=by, reason=reason)
 
     def _move(self, delivery: DeliveryId, *, kind: str, by: str, reason: str) -> State:
-        now = self._clock()
 
         def work(tx: Tx) -> State:
+            now = tx.now()
             found = _first(tx, sql.DELIVERY, id=delivery)
             if found is None:
                 raise NotValid(Code.NOT_FOUND, Problem(text="outbox.no-delivery", values={"delivery": delivery}))
@@ -214,7 +216,8 @@ class SqlOutbox:
                 raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": state}))
             due = None if to in ENDED else to_micros(now)
             values = {"from": state.value, "to": to.value, "still_open": _open(to), "due": due, "attempts": 0, "why": reason}
-            tx.changed(sql.MOVE, delivery=delivery, now=to_micros(now), **values)
+            if not tx.changed(sql.MOVE, delivery=delivery, now=to_micros(now), **values):
+                raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": state}))
             write_leaf(tx, Event(kind=kind, at=now, message=found[1], delivery=delivery, values={"by": by, "state": to}))
             return to
 
@@ -247,8 +250,9 @@ class SqlOutbox:
         write_leaf(tx, accepted_event(entry))
         return None
 
-    def _take(self, tx: Tx, party: PartyCode, row: tuple[int, str, str, str], now: datetime, lease: timedelta) -> Claim:
+    def _take(self, tx: Tx, party: PartyCode, row: tuple[Any, ...], lease: timedelta) -> Claim:
         position, _, _, state = row
+        now = tx.now()
         until = now + lease
         token = self._entropy(12).hex()
         values = {"at": position, "from": state, "new_token": token, "lease": to_micros(until), "now": to_micros(now)}
@@ -258,7 +262,8 @@ class SqlOutbox:
             reference=reference, message=message, corrections=json.loads(corrections or "{}"),
         )  # fmt: skip
 
-    def _give_back(self, tx: Tx, row: Sequence[Any], now: datetime) -> int:
+    def _give_back(self, tx: Tx, row: Sequence[Any]) -> int:
+        now = tx.now()
         position, delivery, message, claimed_from, token, attempt = row
         moved = tx.changed(sql.RESCUE, at=position, held=token, to=claimed_from, now=to_micros(now))
         values = {"attempt": str(attempt), "state": claimed_from}
@@ -324,7 +329,7 @@ def _handed(delivery: DeliveryId, token: str, row: tuple[Any, ...], settled: tup
 
 
 def _insert_deliveries(tx: Tx, entry: Entry) -> None:
-    now = to_micros(entry.receipt.accepted_at)
+    now = to_micros(tx.now())
     for delivery, route in zip(entry.receipt.deliveries, entry.routes, strict=True):
         tx.changed(
             sql.INSERT_DELIVERY,
@@ -348,14 +353,13 @@ def _move_dossier(tx: Tx, entry: Entry) -> tuple[Problem, ...]:
     """Move a message's dossier; what was not expected is let through and warned of."""
     move = entry.dossier or DossierMove(allowed=frozenset(), to=None, opens=True)
     key, now = dossier(entry), to_micros(entry.receipt.accepted_at)
-    found = _first(tx, sql.DOSSIER, id=key)
-    if found is None:
-        tx.changed(sql.OPEN_DOSSIER, id=key, state=move.to, message=entry.arrival.id, updated_at=now)
+    ((state, opener),) = tx.rows(sql.TAKE_DOSSIER, id=key, state=move.to, message=entry.arrival.id, updated_at=now)
+    if opener == entry.arrival.id:
         return () if move.opens else (Problem(text="outbox.unknown-dossier", values={"dossier": key}),)
     if move.to is not None:
         tx.changed(sql.MOVE_DOSSIER, key=key, state=move.to, message=entry.arrival.id, updated_at=now)
-    expected = not move.allowed or found[0] is None or found[0] in move.allowed
-    return () if expected else (Problem(text="outbox.unexpected-move", values={"dossier": key, "state": str(found[0])}),)
+    expected = not move.allowed or state is None or state in move.allowed
+    return () if expected else (Problem(text="outbox.unexpected-move", values={"dossier": key, "state": str(state)}),)
 
 
 def revived(state: State, *, reference: str, cause: str) -> State:

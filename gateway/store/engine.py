@@ -8,15 +8,16 @@ from sqlalchemy.exc import ArgumentError
 from gateway.errors import Code, Problem, Unavailable
 from gateway.ports import Clock, Database
 
+from .postgres import PostgresDatabase
 from .sqlite import SqliteDatabase
+from .times import utc
 
 
 def open_database(url: str, *, clock: Clock | None = None) -> Database:
     """Open sqlite:///PATH or postgresql://..., which tells the time itself unless a clock is given. Raises Unavailable."""
-    kind = kind_of(url)
-    if kind == "sqlite":
-        return SqliteDatabase(file_of(url)) if clock is None else SqliteDatabase(file_of(url), clock=clock)
-    raise _unknown(kind)
+    if kind_of(url) == "sqlite":
+        return SqliteDatabase(file_of(url), clock=clock or utc)
+    return PostgresDatabase(url, clock=clock)
 
 
 def kind_of(url: str) -> str:

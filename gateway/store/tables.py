@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text, text
 
 METADATA = MetaData()
+NUMBER = BigInteger().with_variant(Integer, "sqlite")  # a row's number: SQLite counts rows by itself, in 64 bits
 SET_ASIDE = "state IN ('dead', 'rejected', 'cancelled')"  # what staff look for
 
 MESSAGES = Table(
@@ -46,7 +47,14 @@ MESSAGES = Table(
     # Each index is a page more to write for every message, so only what must be fast has one. Ids are in order of time.
     Index("messages_by_request", "request_digest", unique=True),
     Index("messages_by_key", "message_key", unique=True),
-    Index("messages_by_repeat_key", "channel", "repeat_key", unique=True, sqlite_where=text("repeat_key IS NOT NULL")),
+    Index(
+        "messages_by_repeat_key",
+        "channel",
+        "repeat_key",
+        unique=True,
+        sqlite_where=text("repeat_key IS NOT NULL"),
+        postgresql_where=text("repeat_key IS NOT NULL"),
+    ),
     Index("messages_by_reference", "reference", "id"),
     Index("messages_by_previous", "previous", "id", sqlite_where=text("previous <> ''"), postgresql_where=text("previous <> ''")),
     Index("messages_refused", "id", sqlite_where=text("state = 'refused'"), postgresql_where=text("state = 'refused'")),
@@ -64,7 +72,7 @@ PAYLOADS = Table(
 DELIVERIES = Table(
     "deliveries",
     METADATA,
-    Column("position", Integer, primary_key=True, autoincrement=True),  # commit order, which dossiers follow
+    Column("position", NUMBER, primary_key=True, autoincrement=True),  # commit order, which dossiers follow
     Column("id", Text, nullable=False, unique=True),
     Column("message", Text, ForeignKey("messages.id"), nullable=False),
     Column("party", Text, nullable=False),
@@ -140,7 +148,7 @@ DOSSIERS = Table(
 LEDGER = Table(
     "ledger",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
     Column("at", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),
     Column("message", Text),
@@ -234,4 +242,75 @@ CHUNKS = Table(
     Column("number", Integer, nullable=False),  # from 0
     Column("sealed", LargeBinary, nullable=False),
     PrimaryKeyConstraint("upload", "number"),
+)
+
+# Retention. A hold keeps what it covers; `purged` says what went, and keeps what recognises a late repeat.
+_IN_FORCE, _ARCHIVED, _STILL_THERE = text("released_at IS NULL"), text("archive IS NOT NULL"), text("removed_at IS NULL")
+HOLDS = Table(
+    "holds",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),  # message, dossier, party, procedure
+    Column("value", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    Column("placed_at", BigInteger, nullable=False),
+    Column("released_by", Text),
+    Column("released_at", BigInteger),
+    Column("release_reason", Text),
+    Index("holds_in_force", "id", sqlite_where=_IN_FORCE, postgresql_where=_IN_FORCE),
+)
+
+PURGED = Table(
+    "purged",
+    METADATA,
+    Column("message", Text, primary_key=True),
+    Column("purged_at", BigInteger, nullable=False),
+    Column("imprint", LargeBinary),  # digest of what a repeat has in common with it; null where refused
+    Column("dossier", Text),
+    Column("archive", Text),
+    Index("purged_by_archive", "archive", "message", sqlite_where=_ARCHIVED, postgresql_where=_ARCHIVED),
+)
+
+ARCHIVES = Table(
+    "archives",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("keep_until", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),  # of encryption
+    Column("sha256", Text),  # null until what it holds was purged: a file without it is half of a step, and goes
+    Column("messages", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+    Index("archives_kept", "keep_until", sqlite_where=_STILL_THERE, postgresql_where=_STILL_THERE),
+)
+
+# How far each stage came for messages of one period, under which schedule; what was passed over is looked at again.
+MARKS = Table(
+    "retention_marks",
+    METADATA,
+    Column("stage", Text, nullable=False),  # content, record
+    Column("seconds", BigInteger, nullable=False),
+    Column("schedule", Text, nullable=False),
+    Column("upto", Text, nullable=False),
+    PrimaryKeyConstraint("stage", "seconds"),
+)
+
+PASSED = Table(
+    "retention_passed",
+    METADATA,
+    Column("stage", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    PrimaryKeyConstraint("stage", "message"),
+)
+
+RUN = Table(
+    "retention_run",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
 )

@@ -18,6 +18,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "fastapi": ("gateway/web/",),
     "lxml": ("gateway/", "adapters/"),
     "prometheus_client": ("gateway/telemetry.py", "gateway/bootstrap.py", "gateway/web/operations/"),
+    "psycopg": ("gateway/store/", "gateway/testing/"),
     "pycurl": ("gateway/transport/",),
     "pydantic": ("gateway/config.py", "gateway/routing/", "gateway/web/", "gateway/cli/"),
     "pydantic_core": ("gateway/routing/",),

@@ -52,7 +52,7 @@ def time() -> Time:
     return Time()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def outbox(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Outbox]:
     def wake() -> None:
         time.wakes.append(None)
@@ -60,9 +60,9 @@ def outbox(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterat
     if request.param == "memory":
         yield MemoryOutbox(clock=time, entropy=os.urandom, wake=wake)
         return
-    url = f"sqlite:///{tmp_path}/gateway.db"
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/gateway.db"
     upgrade(url)
-    database = open_database(url)
+    database = open_database(url, clock=time)
     cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
     yield SqlOutbox(database, Payloads(cipher=cipher), clock=time, entropy=os.urandom, wake=wake)
     database.close()

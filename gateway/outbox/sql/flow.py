@@ -32,9 +32,12 @@ DELIVERIES_OF = select(D.id).where(D.message == bindparam("message")).order_by(D
 ANSWER = select(PAYLOADS.c.answer).where(PAYLOADS.c.message == bindparam("message"))
 DOCUMENT = select(PAYLOADS.c.document).where(PAYLOADS.c.message == bindparam("message"))
 
-# dossiers' primary key
-DOSSIER = select(DOSSIERS.c.state).where(DOSSIERS.c.id == bindparam("id"))
-OPEN_DOSSIER = _insert(DOSSIERS)
+# dossiers' primary key. Opens a dossier or finds it as it is, and holds it until the commit: deliveries of one dossier get their
+# positions in the order in which they are committed, and none is judged by a state that another message is about to change.
+TAKE_DOSSIER = text(
+    "INSERT INTO dossiers (id, state, message, updated_at) VALUES (:id, :state, :message, :updated_at)"
+    " ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at RETURNING state, message"
+)
 MOVE_DOSSIER = (
     update(DOSSIERS)
     .where(DOSSIERS.c.id == bindparam("key"))
@@ -53,6 +56,8 @@ _WAITING = select(D.position, D.id, D.message, D.state).where(D.party == bindpar
 DUE = _WAITING.where(D.due_at <= bindparam("now")).order_by(D.due_at, D.position).limit(bindparam("limit"))
 # deliveries_due; a probe never polls early: the partner said when to ask
 PROBE = _WAITING.where(or_(D.due_at <= bindparam("now"), D.state != State.AWAITING_REPLY)).order_by(D.due_at, D.position).limit(1)
+# On PostgreSQL whoever claims holds the rows meanwhile, and passes over those that another holds; on SQLite it is alone.
+DUE_HELD, PROBE_HELD = DUE.with_for_update(skip_locked=True), PROBE.with_for_update(skip_locked=True)
 CLAIM = (
     update(DELIVERIES)
     .where(D.position == bindparam("at"), D.state == bindparam("from"))
@@ -93,8 +98,10 @@ SETTLE = (
 )
 
 # deliveries_leased; a poll goes back to be polled, anything else to be sent
-LOST = select(D.position, D.id, D.message, D.claimed_from, D.token, D.attempt, D.party).where(
-    text("lease_until IS NOT NULL"), D.lease_until <= bindparam("now")
+LOST = (
+    select(D.position, D.id, D.message, D.claimed_from, D.token, D.attempt, D.party)
+    .where(text("lease_until IS NOT NULL"), D.lease_until <= bindparam("now"))
+    .with_for_update(skip_locked=True)
 )
 RESCUE = (
     update(DELIVERIES)

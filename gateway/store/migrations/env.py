@@ -4,6 +4,7 @@ from alembic import context
 
 from gateway.store.tables import METADATA
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA, render_as_batch=True)
+given = context.config.attributes
+context.configure(connection=given["connection"], version_table=given["version_table"], target_metadata=METADATA, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -74,12 +74,13 @@ class Shelf:
         return claim.delivery
 
 
-@pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    upgrade(f"sqlite:///{tmp_path}/gateway.db")
-    database = open_database(f"sqlite:///{tmp_path}/gateway.db")
-    payloads = Payloads(cipher=FileCipher(tmp_path / "keys", entropy=os.urandom))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/gateway.db"
+    upgrade(url)
     made: list[Shelf] = []
+    database = open_database(url, clock=lambda: made[0].now)
+    payloads = Payloads(cipher=FileCipher(tmp_path / "keys", entropy=os.urandom))
     outbox = SqlOutbox(database, payloads, clock=lambda: made[0].now, entropy=os.urandom)
     made.append(Shelf(database=database, outbox=outbox, queries=Queries(database, payloads.unlock)))
     yield made[0]

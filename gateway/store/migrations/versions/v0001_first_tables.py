@@ -6,6 +6,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Make the tables."""
@@ -47,7 +49,7 @@ def _dossiers() -> None:
 def _ledger() -> None:
     op.create_table(
         "ledger",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("message", sa.Text(), nullable=True),
@@ -112,7 +114,12 @@ def _message_indexes() -> None:
     )
     op.create_index("messages_by_reference", "messages", ["reference", "id"], unique=False)
     op.create_index(
-        "messages_by_repeat_key", "messages", ["channel", "repeat_key"], unique=True, sqlite_where=sa.text("repeat_key IS NOT NULL")
+        "messages_by_repeat_key",
+        "messages",
+        ["channel", "repeat_key"],
+        unique=True,
+        sqlite_where=sa.text("repeat_key IS NOT NULL"),
+        postgresql_where=sa.text("repeat_key IS NOT NULL"),
     )
     op.create_index("messages_by_request", "messages", ["request_digest"], unique=True)
     op.create_index(
@@ -157,7 +164,7 @@ def _business_keys() -> None:
 def _deliveries() -> None:
     op.create_table(
         "deliveries",
-        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("position", NUMBER, autoincrement=True, nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("party", sa.Text(), nullable=False),

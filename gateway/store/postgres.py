@@ -1,0 +1,323 @@
+"""PostgreSQL: connections that come back by themselves, and concurrent works that share commits."""
+
+import queue
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import Executable, literal, select
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from gateway.ports import Clock, Tx
+
+from .sharing import Sharing, Work, away
+from .statements import compiled
+from .times import from_micros
+
+T = TypeVar("T")
+
+WRITERS = 2  # one may wait for the disk while the other works; with more, fewer messages share a commit
+READERS = 4  # reading connections kept open
+BUSY_SECONDS = 5  # how long a read waits for a connection
+STATEMENT_SECONDS = 10  # how long the server works on a statement
+COMMIT_SECONDS = 20  # how long a commit may wait for disks and standbys; then its outcome is unknown
+SHARED_LOCK_MS = 250  # how long a shared batch waits for another transaction's row; then its works go one by one
+LONE_LOCK_MS = 5_000  # how long a lone work waits for it
+TRIES = 5  # of a lone work that others are in the way of
+
+# What an address does not say. Values reach libpq, which applies each to every host it names.
+DEFAULTS: Mapping[str, str | int] = {
+    "connect_timeout": 3,
+    "application_name": "nsw",
+    "target_session_attrs": "read-write",  # of several hosts, the one that is the primary now
+    "client_encoding": "utf8",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds until a peer that acknowledges nothing is given up
+}
+SESSION = f"""
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;
+SET statement_timeout = '{STATEMENT_SECONDS}s';
+SET idle_in_transaction_session_timeout = '60s';
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
+"""
+PING = select(literal(1))
+TIME = "SELECT (extract(epoch FROM now()) * 1000000)::bigint"
+BEGIN = "BEGIN; SET LOCAL lock_timeout = {}; SAVEPOINT work; " + TIME
+NEXT = "RELEASE work; SAVEPOINT work"
+# The server must not give up by itself: a commit that it stops waiting for is visible, and not yet on the standby.
+COMMIT = "SET LOCAL statement_timeout = 0; COMMIT"
+
+IN_THE_WAY = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)  # nothing happened; trying again helps
+DEFECTS = (psycopg.IntegrityError, psycopg.DataError)  # a work's own mistakes, which say nothing about the database
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that waits no longer than its `patience` for an answer, and remembers whether the server `warned`."""
+
+    patience = STATEMENT_SECONDS + 2.0  # after the server's own limit, which costs no connection
+    warned = False
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for the server; raises OperationalError, and closes, where it stays silent."""
+        try:
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except errors._WaitTimeout:  # noqa: SLF001  # it is what wait() is documented to raise
+            self.close()
+            raise
+
+    def hear(self, notice: errors.Diagnostic) -> None:
+        """Take note of a warning."""
+        self.warned = self.warned or notice.severity_nonlocalized == "WARNING"
+
+
+def connect(url: str) -> Connection:
+    """Open a connection, in which every statement stands for itself; raises psycopg.OperationalError."""
+    connection = Connection.connect(make_conninfo(url, **_missing(url)), autocommit=True)
+    connection.add_notice_handler(connection.hear)
+    connection.execute(SESSION, prepare=False)
+    return connection
+
+
+def _missing(url: str) -> dict[str, Any]:
+    given = conninfo_to_dict(url)
+    return {name: value for name, value in DEFAULTS.items() if name not in given}
+
+
+class Line:
+    """A place for a connection: made when it is asked for, and made anew after it broke."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection | None = None
+
+    @property
+    def up(self) -> bool:
+        """Say whether a connection stands, as far as is known."""
+        return self._connection is not None and not self._connection.closed
+
+    def connection(self) -> Connection:
+        """Give the connection; raises psycopg.OperationalError."""
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._url)
+        return self._connection
+
+    def close(self) -> None:
+        """Close it, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+class PostgresTx:
+    """A transaction on one connection; `clock` tells its time, or nobody told it and the server is asked."""
+
+    def __init__(self, connection: Connection, clock: Clock | None) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._cursor = connection.cursor(binary=True)
+        self._now: datetime | None = None
+
+    def rows(self, statement: Executable, **values: object) -> list[tuple[Any, ...]]:
+        """Run a statement and give its rows."""
+        return self._execute(statement, values).fetchall()
+
+    def changed(self, statement: Executable, **values: object) -> int:
+        """Run a statement and say how many rows it changed."""
+        return self._execute(statement, values).rowcount
+
+    def now(self) -> datetime:
+        """Give the time of the server at which the transaction began, outside of one the time of the first question."""
+        if self._now is None:
+            self._now = self._clock() if self._clock else _time(_control(self._connection, TIME))
+        return self._now
+
+    def _execute(self, statement: Executable, values: dict[str, object]) -> psycopg.Cursor[tuple[Any, ...]]:
+        sql, names, fixed = compiled(statement, PGDialect_psycopg, "format")
+        given = [values[n] if n in values else fixed[n] for n in names]
+        try:
+            return self._cursor.execute(sql, given)
+        except psycopg.DataError as error:
+            if error.sqlstate is not None:
+                raise
+            return self._cursor.execute(sql, [_writable(value) for value in given])
+
+
+class PostgresDatabase:
+    """A server, or several of which one is the primary; `commit` and `read` may be called from any thread."""
+
+    kind = "postgresql"
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        """Connect once, to see that it can be done; raises Unavailable. A `clock` stands in for the server's own time."""
+        self._clock = clock
+        self._readers: queue.LifoQueue[Line] = queue.LifoQueue()
+        for _ in range(READERS):
+            self._readers.put(Line(url))
+        self._sharing = Sharing([Line(url) for _ in range(WRITERS)], self._commit_together)
+        self._closed = False
+        self.read(lambda tx: tx.rows(PING))
+
+    def commit(self, work: Callable[[Tx], T]) -> T:
+        """Run work and return when it is durable; raises Unavailable where the database is away, and what work raises.
+
+        Unavailable may also mean that nobody knows: the connection was lost while the commit was under way.
+        """
+        return self._sharing.commit(work)
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        """Run work that only reads; each statement sees one consistent state. Raises Unavailable where it is away or too busy."""
+        line = self._reader()
+        try:
+            with _translated():
+                return self._read(line, work)
+        finally:
+            self._readers.put(line)
+
+    def close(self) -> None:
+        """Wait for what is under way, then close; whoever comes later gets Unavailable. A second close does nothing."""
+        self._closed = True
+        for writer in self._sharing.close():
+            writer.close()
+        for _ in range(READERS):
+            with suppress(queue.Empty):  # a read that takes longer ends with the process
+                self._readers.get(timeout=BUSY_SECONDS).close()
+
+    def _reader(self) -> Line:
+        try:
+            return self._readers.get(block=not self._closed, timeout=BUSY_SECONDS)
+        except queue.Empty:
+            raise away("busy") from None
+
+    def _read(self, line: Line, work: Callable[[Tx], T]) -> T:
+        stood = line.up
+        try:
+            return work(PostgresTx(line.connection(), self._clock))
+        except psycopg.OperationalError:
+            if not stood or line.up:
+                raise
+        return work(PostgresTx(line.connection(), self._clock))  # it broke since it was last used; reading again harms nothing
+
+    def _commit_together(self, line: Line, batch: Sequence[Work]) -> None:
+        """Commit a batch; where other transactions are in its way, each work by itself, so that none waits while it holds others up."""
+        with _translated():
+            try:
+                self._commit_once(line, batch)
+            except IN_THE_WAY:
+                for work in batch:
+                    self._commit_alone(line, work)
+
+    def _commit_alone(self, line: Line, work: Work) -> None:
+        tries = TRIES
+        while tries and not work.done:
+            tries -= 1
+            try:
+                self._commit_once(line, [work])
+            except IN_THE_WAY as error:
+                work.failure = _translate(error)
+        work.done = True
+
+    def _commit_once(self, line: Line, batch: Sequence[Work]) -> None:
+        """Run each work in its own savepoint and commit them all; where that fails, none of them happened, or nobody knows."""
+        connection, tx = self._begin(line, LONE_LOCK_MS if len(batch) == 1 else SHARED_LOCK_MS)
+        try:
+            for number, work in enumerate(batch):
+                if number:
+                    _control(connection, NEXT)
+                _run_alone(connection, tx, work)
+            _end(connection)
+        except BaseException:
+            _undo(connection)
+            raise
+        for work in batch:
+            work.done = True
+
+    def _begin(self, line: Line, lock_ms: int) -> tuple[Connection, PostgresTx]:
+        stood = line.up
+        try:
+            return self._begun(line.connection(), lock_ms)
+        except psycopg.OperationalError:
+            if not stood or line.up:
+                raise
+        return self._begun(line.connection(), lock_ms)  # it broke since it was last used; nothing was asked of it yet
+
+    def _begun(self, connection: Connection, lock_ms: int) -> tuple[Connection, PostgresTx]:
+        time = _time(_control(connection, BEGIN.format(lock_ms)))
+        return connection, PostgresTx(connection, self._clock or (lambda: time))
+
+
+def _run_alone(connection: Connection, tx: Tx, work: Work) -> None:
+    """Run a work in the savepoint that stands, so that what it raises undoes itself and not its neighbours.
+
+    A row that another process wrote first is a matter of timing: run again, the work sees it.
+    """
+    for again in (True, False):
+        try:
+            work.result, work.failure = work.run(tx), None
+        except BaseException as error:
+            if connection.closed or isinstance(error, IN_THE_WAY):
+                raise
+            _control(connection, "ROLLBACK TO work")
+            foreign = isinstance(error, psycopg.Error) and not isinstance(error, DEFECTS)
+            work.failure = _translate(error) if foreign else error
+            if not (again and isinstance(error, errors.UniqueViolation)):
+                return
+        else:
+            return
+
+
+def _end(connection: Connection) -> None:
+    """Commit; raises OperationalError where the server does not say, without reserve, that it is done."""
+    connection.warned = False
+    connection.patience = COMMIT_SECONDS
+    try:
+        answer = _control(connection, COMMIT)
+    finally:
+        connection.patience = Connection.patience
+    if answer.statusmessage != "COMMIT" or connection.warned:
+        raise errors.TransactionResolutionUnknown
+
+
+def _undo(connection: Connection) -> None:
+    try:
+        _control(connection, "ROLLBACK")
+    except psycopg.Error:
+        connection.close()  # whatever it was left in, the next one is new
+
+
+def _control(connection: Connection, statements: str) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Send statements that carry no values, together, and give the answer to the last."""
+    answer = connection.execute(statements, prepare=False)
+    while answer.nextset():
+        pass
+    return answer
+
+
+def _time(answer: psycopg.Cursor[tuple[Any, ...]]) -> datetime:
+    row = answer.fetchone()
+    assert row is not None  # noqa: S101  # a SELECT without FROM has one row
+    return from_micros(row[0])
+
+
+def _writable(value: object) -> object:
+    """PostgreSQL's text has no NUL; XML has none either, but a path or a header a stranger sent may."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _translate(error) from error
+
+
+def _translate(error: BaseException) -> Exception:
+    translated = away(type(error).__name__.lstrip("_"))
+    translated.__cause__ = error
+    return translated
