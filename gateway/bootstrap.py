@@ -11,7 +11,6 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy import make_url
 
 from .collect import Collect
 from .config import Settings
@@ -21,6 +20,8 @@ from .intake import Intake
 from .model import MessageId, Party, uuid7
 from .outbox.acts import Acts, Notice, Undelivered, Ways
 from .outbox.circuit import Circuits
+from .outbox.destinations import Destinations
+from .outbox.heartbeat import Heartbeat
 from .outbox.history import History
 from .outbox.mender import Mender
 from .outbox.mending import Mending
@@ -39,7 +40,8 @@ from .security.prover import Prover
 from .security.randomness import Randomness
 from .security.signer import EnvelopeSealer
 from .security.trust import Trust
-from .store.engine import open_database
+from .store.engine import PING, file_of, kind_of, open_database, open_standby
+from .store.listening import Listening
 from .store.migrate import check_present, upgrade
 from .store.queries import Queries
 from .store.sole import Sole
@@ -70,13 +72,16 @@ class Hub:
     sealer: EnvelopeSealer
     doors: Mapping[str, Inbound]
     adapters: Mapping[str, Adapter]
-    circuits: Circuits
+    destinations: Destinations
     entropy: Entropy
     metrics: CollectorRegistry
     watch: Watch
     mending: Mending
     history: History
     _database: Database
+    _standby: Database | None
+    _listening: Listening | None
+    _heartbeat: Heartbeat
     _workers: Workers
     _mender: Mender
     _reloader: "Reloader"
@@ -92,9 +97,13 @@ class Hub:
     def start(self, *, work: bool = True) -> None:
         """Begin to watch the rules and, unless told otherwise, to deliver; first returns what a dead process held."""
         self._reloader.start()
+        if self._listening:
+            self._listening.start()
         if work:
-            fetchers = frozenset(party.code for party in self.rules.current.parties if party.collects)  # they outlive this process
-            self.outbox.rescue(held_until=datetime.max.replace(tzinfo=UTC), spared=fetchers)
+            if self._database.kind == "sqlite":  # this is the only process: whoever held anything is dead, save parties that fetch
+                fetchers = frozenset(party.code for party in self.rules.current.parties if party.collects)
+                self.outbox.rescue(held_until=datetime.max.replace(tzinfo=UTC), spared=fetchers)
+            self._heartbeat.start()
             self._workers.start()
         self._mender.start()
 
@@ -102,14 +111,19 @@ class Hub:
         """Finish what is under way and close."""
         self._mender.stop()
         self._workers.stop()
+        self._heartbeat.stop()
         self._reloader.stop()
+        if self._listening:
+            self._listening.stop()
+        if self._standby:
+            self._standby.close()
         self._database.close()
 
     def ready(self) -> list[Problem]:
         """Say what is not ready; empty when everything is."""
         problems = list(self.rules.problems) + list(self.trust.registry.problems)
         try:
-            self.queries.ping()
+            self._database.read(lambda tx: tx.rows(PING))
         except Unavailable as error:
             problems.extend(error.problems)
         return problems
@@ -121,6 +135,7 @@ class Store:
 
     outbox: SqlOutbox
     queries: Queries
+    destinations: Destinations
     mending: Mending
     history: History
 
@@ -204,7 +219,8 @@ def open_store(settings: Settings) -> Iterator[Store]:
         yield Store(
             outbox=SqlOutbox(database, payloads, clock=now, entropy=os.urandom),
             queries=Queries(database, payloads.unlock),
-            mending=_mending(settings, database, payloads, ways=_ways(cache(lambda: _rules(settings)), cache(discover))),
+            destinations=Destinations(database, clock=now),
+            mending=_mending(settings, database, payloads, ways=ways_of(cache(lambda: _rules(settings)), cache(discover))),
             history=History(database, payloads),
         )
     finally:
@@ -213,10 +229,9 @@ def open_store(settings: Settings) -> Iterator[Store]:
 
 def hold(settings: Settings) -> Sole | None:
     """Keep a second serving process away from an SQLite database; raises Unavailable where there is one."""
-    parsed = make_url(settings.database)
-    if parsed.get_backend_name() != "sqlite":
+    if kind_of(settings.database) != "sqlite":
         return None
-    return Sole(Path(f"{Path(parsed.database or '').resolve()}.lock"))  # one lock a file, whatever links lead to it
+    return Sole(Path(f"{file_of(settings.database).resolve()}.lock"))  # one lock a file, whatever links lead to it
 
 
 def build(settings: Settings) -> Hub:
@@ -231,35 +246,32 @@ def build(settings: Settings) -> Hub:
     database = open_database(settings.database)
     entropy = Randomness()
     payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=entropy))
+    standby = open_standby(settings.database_read_url) if settings.database_read_url else None
     bell = Bell()
-    outbox = SqlOutbox(database, payloads, clock=now, entropy=entropy, wake=bell.ring)
-    circuits = Circuits()
+    listening = Listening(settings.database, bell.ring) if database.kind == "postgresql" else None
+    wake = _waking(bell.ring, listening)
+    outbox = SqlOutbox(database, payloads, clock=now, entropy=entropy, wake=wake)
+    circuits, destinations = Circuits(), Destinations(database, clock=now, wake=wake)
     prover = Prover(trust, now, rules.current.zone)
     judge = Judge(schemas)
     orders = Bell()
-    mending = _mending(
-        settings, database, payloads, ways=_ways(lambda: rules.current, lambda: adapters), wake=bell.ring, begin=orders.ring
-    )
+    mending = _mending(settings, database, payloads, ways=ways_of(lambda: rules.current, lambda: adapters), wake=wake, begin=orders.ring)
     delivery = Delivery(
         outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, transport=_transport(settings), prover=prover,
         clock=now, watch=telemetry,
     )  # fmt: skip
+    heartbeat = Heartbeat(outbox, watch=telemetry)
     workers = Workers(
-        bell=bell,
-        carry=delivery.carry,
-        outbox=outbox,
-        circuits=circuits,
-        parties=lambda: [p for p in rules.current.parties if p.adapter and not p.collects],
-        clock=now,
-        watch=telemetry,
-        threads=settings.threads,
-    )
+        bell=bell, carry=heartbeat.carrying(delivery.carry), outbox=outbox, circuits=circuits,
+        parties=lambda: [p for p in rules.current.parties if p.adapter and not p.collects], clock=now, watch=telemetry,
+        threads=settings.threads, exchange=destinations.exchange,
+    )  # fmt: skip
     return Hub(
         settings=settings,
         intake=Intake(prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=entropy, watch=telemetry),
         mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
         outbox=outbox,
-        queries=Queries(database, payloads.unlock),
+        queries=Queries(standby or database, payloads.unlock),
         rules=rules,
         schemas=schemas,
         judge=judge,
@@ -268,20 +280,23 @@ def build(settings: Settings) -> Hub:
         sealer=sealer,
         doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign_document)},
         adapters=adapters,
-        circuits=circuits,
+        destinations=destinations,
         entropy=entropy,
         metrics=telemetry.registry,
         watch=telemetry,
         mending=mending,
         history=History(database, payloads),
         _database=database,
+        _standby=standby,
+        _listening=listening,
+        _heartbeat=heartbeat,
         _workers=workers,
         _mender=Mender(mending, bell=orders, watch=telemetry),
         _reloader=Reloader(rules, watch=telemetry),
     )
 
 
-def _ways(rules: Callable[[], RuleSet], adapters: Callable[[], Mapping[str, Adapter]]) -> Ways:
+def ways_of(rules: Callable[[], RuleSet], adapters: Callable[[], Mapping[str, Adapter]]) -> Ways:
     """Tell staff's repairs what the rules and adapters are, at the moment when they ask."""
 
     def notice(undelivered: Undelivered) -> Notice:
@@ -293,6 +308,18 @@ def _ways(rules: Callable[[], RuleSet], adapters: Callable[[], Mapping[str, Adap
 def _mending(settings: Settings, database: Database, payloads: Payloads, *, ways: Ways, **calls: Callable[[], None]) -> Mending:
     acts = Acts(payloads, ways, entropy=os.urandom)
     return Mending(database, acts, entropy=os.urandom, four_eyes=settings.four_eyes, **calls)
+
+
+def _waking(ring: Callable[[], None], listening: Listening | None) -> Callable[[], None]:
+    """Wake a worker here, and on PostgreSQL those of other processes."""
+    if listening is None:
+        return ring
+
+    def wake() -> None:
+        ring()
+        listening.tell()
+
+    return wake
 
 
 def _transport(settings: Settings) -> HttpTransport:

@@ -17,7 +17,14 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     database_url: str = Field(
-        default="", pattern=r"^(sqlite:///.+|postgresql://.+)?$", description="sqlite:///PATH; default: gateway.db under NSW_HOME"
+        default="",
+        pattern=r"^(sqlite:///.+|postgresql://.+)?$",
+        description="sqlite:///PATH, or postgresql://USER@HOST/DATABASE with any of libpq's parameters; default: gateway.db under NSW_HOME",
+    )
+    database_read_url: str = Field(
+        default="",
+        pattern=r"^(postgresql://.+)?$",
+        description="a standby of that PostgreSQL, which search and counts then ask; default: they ask the database itself",
     )
     rules: Path | None = Field(
         default=None, description="folder whose files override the shipped rules one by one; default: NSW_HOME/rules"

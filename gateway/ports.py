@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
@@ -292,12 +292,21 @@ class Outbox(Protocol):
         """Keep a refused arrival with its cause."""
 
     def claim(
-        self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset(), lease: timedelta | None = None
+        self,
+        slots: Mapping[PartyCode, int],
+        *,
+        probes: frozenset[PartyCode] = frozenset(),
+        rates: Mapping[PartyCode, int] | None = None,
+        lease: timedelta | None = None,
     ) -> list[Claim]:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not.
 
-        `lease` is how long they are held; a worker's own time unless a fetcher asks for another.
+        `rates` are what parties take in any minute from all processes together. `lease` is how long they are held; a worker's own
+        time unless a fetcher asks for another.
         """
+
+    def due_in(self, parties: Iterable[PartyCode]) -> timedelta | None:
+        """Say how long until the next delivery to any of these becomes due; None where none does."""
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about."""
@@ -308,6 +317,9 @@ class Outbox(Protocol):
     def settle(self, claim: Claim, step: Step, outcome: Outcome, reply: Reply | None) -> None:
         """Write what became of an attempt. Raises StaleClaim where another worker took over."""
 
+    def lengthen(self, tokens: Collection[str]) -> int:
+        """Keep claims for another lease, those of these tokens whose lease runs; says how many it wrote."""
+
     def rescue(self, *, held_until: datetime | None = None, spared: frozenset[PartyCode] = frozenset()) -> int:
         """Return what dead workers held, those whose lease ends by a time or has ended, save deliveries to some parties; says how many."""
 
@@ -315,7 +327,7 @@ class Outbox(Protocol):
         """Find what a fetcher was handed under a token; None where there is no such delivery."""
 
     def hurry(self, party: PartyCode) -> int:
-        """Make what waits to be retried due at once, for a partner that answers again; says how many."""
+        """Make what waits to be retried due at once and in its first order, for a partner that answers again; says how many."""
 
     def replay(self, delivery: DeliveryId, *, by: str) -> State:
         """Give a dead or rejected delivery a new life, on a person's word. Raises NotValid (not found) or Conflict."""

@@ -1,7 +1,7 @@
 """The outbox in memory: the same promises within one process, for tests, simulation and benchmarks."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from gateway.model import Arrival, DeliveryId, Envelope, MessageId, PartyCode, R
 from gateway.ports import Claim, Clock, Entropy, Entry, Handed
 from gateway.xml.likeness import alike
 
+from . import rate
 from .outbox import LEASE, partner_reference, revived
 from .rows import accepted_event, channel_name, dossier
 
@@ -33,6 +34,7 @@ class Row:
     lease_until: datetime | None = None
     reference: str = ""
     cause: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class Shelf:
     rows: dict[DeliveryId, Row] = field(default_factory=dict)  # in commit order
     notes: dict[tuple[DeliveryId, str], Request] = field(default_factory=dict)
     outcomes: dict[tuple[DeliveryId, str], str] = field(default_factory=dict)
+    full_at: dict[PartyCode, datetime] = field(default_factory=dict)  # when a party's rate allows the whole burst again
     ledger: list[Event] = field(default_factory=list)
 
 
@@ -86,14 +89,26 @@ class MemoryOutbox:
             self._tell("message.refused", message=arrival.id)
 
     def claim(
-        self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset(), lease: timedelta | None = None
+        self,
+        slots: Mapping[PartyCode, int],
+        *,
+        probes: frozenset[PartyCode] = frozenset(),
+        rates: Mapping[PartyCode, int] | None = None,
+        lease: timedelta | None = None,
     ) -> list[Claim]:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
-        now = self._clock()
+        now, limits = self._clock(), rates or {}
         with self._lock:
             due = [row for party, limit in slots.items() for row in self._due(party, now)[:limit]]
             due += [row for party in probes for row in self._due(party, now, probe=True)[:1]]
-            return [self._take(row, now, lease or LEASE) for row in due]
+            return [self._take(row, now, lease or LEASE) for row in due if self._permitted(row.party, limits.get(row.party), now)]
+
+    def due_in(self, parties: Iterable[PartyCode]) -> timedelta | None:
+        """Say how long until the next delivery to any of these becomes due; None where none does."""
+        now, asked = self._clock(), set(parties)
+        with self._lock:
+            dues = [r.due_at - now for r in self.shelf.rows.values() if r.party in asked and r.due_at and r.due_at > now]
+        return min(dues, default=None)
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about."""
@@ -130,6 +145,15 @@ class MemoryOutbox:
                 return Handed(party=row.party, claim=_claim(row))
             return Handed(party=row.party, outcome=self.shelf.outcomes.get((delivery, token), ""))
 
+    def lengthen(self, tokens: Collection[str]) -> int:
+        """Keep claims for another lease, those of these tokens whose lease runs; says how many it wrote."""
+        until = self._clock() + LEASE
+        with self._lock:
+            held = [r for r in self.shelf.rows.values() if r.lease_until is not None and r.token in tokens]
+            held = [r for r in held if r.lease_until is not None and r.lease_until < until - LEASE / 6]
+            self.shelf.rows.update({r.id: replace(r, lease_until=until) for r in held})
+            return len(held)
+
     def rescue(self, *, held_until: datetime | None = None, spared: frozenset[PartyCode] = frozenset()) -> int:
         """Return what dead workers held, those whose lease ends by a time or has ended, save deliveries to some parties; says how many."""
         with self._lock:
@@ -141,11 +165,11 @@ class MemoryOutbox:
             return len(lost)
 
     def hurry(self, party: PartyCode) -> int:
-        """Make what waits to be retried due at once; says how many."""
+        """Make what waits to be retried due at once and in its first order; says how many."""
         with self._lock:
             waiting = [r for r in self.shelf.rows.values() if r.party == party and r.state is State.RETRYING]
             for row in waiting:
-                self.shelf.rows[row.id] = replace(row, due_at=self._clock())
+                self.shelf.rows[row.id] = replace(row, due_at=row.created_at or self._clock())
             return len(waiting)
 
     def replay(self, delivery: DeliveryId, *, by: str) -> State:  # noqa: ARG002  # the port's; the ledger of a database names the person
@@ -167,7 +191,7 @@ class MemoryOutbox:
         for delivery, route in zip(entry.receipt.deliveries, entry.routes, strict=True):
             shelf.rows[delivery] = Row(
                 id=delivery, message=entry.arrival.id, party=route.party.code, route=route.name, state=State.QUEUED, due_at=now,
-                dossier=dossier(entry) if route.order == "dossier" else None,
+                dossier=dossier(entry) if route.order == "dossier" else None, created_at=now,
             )  # fmt: skip
 
     def _repeat(self, entry: Entry, first: Entry) -> Reply:
@@ -180,6 +204,15 @@ class MemoryOutbox:
         waiting = [r for r in self.shelf.rows.values() if r.party == party and r.state in DUE and not self._behind(r)]
         due = [r for r in waiting if r.due_at is not None and (r.due_at <= now or (probe and r.state is not State.AWAITING_REPLY))]
         return sorted(due, key=lambda r: r.due_at or now)
+
+    def _permitted(self, party: PartyCode, per_minute: int | None, now: datetime) -> bool:
+        if per_minute is None:
+            return True
+        full_at = max(self.shelf.full_at.get(party, now), now)
+        if rate.allowed(full_at, per_minute=per_minute, now=now) < 1:
+            return False
+        self.shelf.full_at[party] = full_at + rate.every(per_minute)
+        return True
 
     def _behind(self, row: Row) -> bool:
         """Say whether an earlier delivery of the same dossier to the same party has not ended."""

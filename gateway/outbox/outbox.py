@@ -1,7 +1,7 @@
 """The outbox over a SQL database: guarded updates, each with its attempt and ledger entry in the same commit."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,17 +14,18 @@ from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, O
 from gateway.model import Arrival, Attachment, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Handed, Tx
 from gateway.store.leaves import write_leaf
-from gateway.store.times import from_micros, to_micros
+from gateway.store.times import MICROSECOND, from_micros, to_micros
 from gateway.xml.likeness import alike
 
 from .attachments.links import Rows, digests_of, link_rows, read_links, write_links
+from .destinations import admitted, permitted
 from .payloads import Payloads, masked
 from .records import read_header, read_signers, write_problems
 from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row, way
 from .sql import collect
 from .sql import flow as sql
 
-LEASE = timedelta(seconds=90)  # longer than the longest request and its settling; a dead worker's claims wait no longer
+LEASE = timedelta(seconds=20)  # what a dead process held waits so long; a living one lengthens it (heartbeat.py)
 
 
 class SqlOutbox:
@@ -77,21 +78,39 @@ class SqlOutbox:
     # --- delivery --------------------------------------------------------------------------------------------------
 
     def claim(
-        self, slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset(), lease: timedelta | None = None
+        self,
+        slots: Mapping[PartyCode, int],
+        *,
+        probes: frozenset[PartyCode] = frozenset(),
+        rates: Mapping[PartyCode, int] | None = None,
+        lease: timedelta | None = None,
     ) -> list[Claim]:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
+        limits = rates or {}
 
         def due(tx: Tx, ordinary: Executable, probe: Executable) -> list[tuple[PartyCode, tuple[Any, ...]]]:
-            now = to_micros(tx.now())
-            found = [(p, row) for p, limit in slots.items() for row in tx.rows(ordinary, party=p, now=now, limit=limit)]
+            now, room = to_micros(tx.now()), permitted(tx, slots, limits)
+            found = [(p, row) for p, limit in room.items() for row in tx.rows(ordinary, party=p, now=now, limit=limit)]
             return found + [(p, row) for p in probes for row in tx.rows(probe, party=p, now=now)]
 
         def work(tx: Tx) -> list[Claim]:
-            return [self._take(tx, party, row, lease or LEASE) for party, row in due(tx, sql.DUE_HELD, sql.PROBE_HELD)]
+            found = admitted(tx, due(tx, sql.DUE_HELD, sql.PROBE_HELD), probes=probes, rates=limits)
+            return [self._take(tx, party, row, lease or LEASE) for party, row in found]
 
         if not self._database.read(lambda tx: due(tx, sql.DUE, sql.PROBE)):
             return []  # most looks find nothing, and need no transaction
         return self._database.commit(work)
+
+    def due_in(self, parties: Iterable[PartyCode]) -> timedelta | None:
+        """Say how long until the next delivery to any of these becomes due; None where none does."""
+
+        def read(tx: Tx) -> list[int]:
+            now = to_micros(tx.now())
+            found = (tx.rows(sql.NEXT_DUE, party=party, now=now)[0][0] for party in parties)
+            return [due - now for due in found if due is not None]
+
+        waits = self._database.read(read)
+        return min(waits) * MICROSECOND if waits else None
 
     def load(self, claim: Claim) -> Envelope:
         """Read what a claim is about; raises Unavailable where its content cannot be decrypted."""
@@ -171,6 +190,15 @@ class SqlOutbox:
 
         self._database.commit(work)
 
+    def lengthen(self, tokens: Collection[str]) -> int:
+        """Keep claims for another lease, those of these tokens whose lease runs; says how many it wrote."""
+
+        def work(tx: Tx) -> int:
+            until = tx.now() + LEASE
+            return tx.changed(sql.LENGTHEN, held=" ".join(tokens), before=to_micros(until - LEASE / 6), lease=to_micros(until))
+
+        return self._database.commit(work)
+
     def rescue(self, *, held_until: datetime | None = None, spared: frozenset[PartyCode] = frozenset()) -> int:
         """Return what dead workers held, those whose lease ends by a time or has ended, save deliveries to some parties; says how many."""
 
@@ -190,7 +218,7 @@ class SqlOutbox:
         return None if row is None else _handed(delivery, token, row, settled)
 
     def hurry(self, party: PartyCode) -> int:
-        """Make what waits to be retried due at once, for a partner that answers again; says how many."""
+        """Make what waits to be retried due at once and in its first order, for a partner that answers again; says how many."""
         return self._database.commit(lambda tx: tx.changed(sql.HURRY, of=party, now=to_micros(tx.now())))
 
     # --- staff -----------------------------------------------------------------------------------------------------

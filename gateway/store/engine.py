@@ -2,22 +2,31 @@
 
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import literal, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import Code, Problem, Unavailable
 from gateway.ports import Clock, Database
 
-from .postgres import PostgresDatabase
+from .postgres import PostgresDatabase, standby_of
 from .sqlite import SqliteDatabase
 from .times import utc
+
+PING = select(literal(1))
 
 
 def open_database(url: str, *, clock: Clock | None = None) -> Database:
     """Open sqlite:///PATH or postgresql://..., which tells the time itself unless a clock is given. Raises Unavailable."""
     if kind_of(url) == "sqlite":
         return SqliteDatabase(file_of(url), clock=clock or utc)
-    return PostgresDatabase(url, clock=clock)
+    database = PostgresDatabase(url, clock=clock)
+    database.read(lambda tx: tx.rows(PING))
+    return database
+
+
+def open_standby(url: str) -> Database:
+    """Know a PostgreSQL that is only read; it may be away, and come and go."""
+    return PostgresDatabase(standby_of(url))
 
 
 def kind_of(url: str) -> str:

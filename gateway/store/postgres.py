@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import Executable, literal, select
+from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from gateway.ports import Clock, Tx
@@ -47,7 +47,6 @@ SET statement_timeout = '{STATEMENT_SECONDS}s';
 SET idle_in_transaction_session_timeout = '60s';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """
-PING = select(literal(1))
 TIME = "SELECT (extract(epoch FROM now()) * 1000000)::bigint"
 BEGIN = "BEGIN; SET LOCAL lock_timeout = {}; SAVEPOINT work; " + TIME
 NEXT = "RELEASE work; SAVEPOINT work"
@@ -65,9 +64,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     warned = False
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for the server; raises OperationalError, and closes, where it stays silent."""
+        """Wait for the server; raises OperationalError, and closes, where it stays silent and nobody chose how long to wait."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
         try:
-            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+            return super().wait(gen, interval, self.patience)
         except errors._WaitTimeout:  # noqa: SLF001  # it is what wait() is documented to raise
             self.close()
             raise
@@ -83,6 +84,11 @@ def connect(url: str) -> Connection:
     connection.add_notice_handler(connection.hear)
     connection.execute(SESSION, prepare=False)
     return connection
+
+
+def standby_of(url: str) -> str:
+    """Name the same servers, preferring those that only read."""
+    return make_conninfo(url, **{"target_session_attrs": "prefer-standby"} | conninfo_to_dict(url))
 
 
 def _missing(url: str) -> dict[str, Any]:
@@ -154,14 +160,13 @@ class PostgresDatabase:
     kind = "postgresql"
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
-        """Connect once, to see that it can be done; raises Unavailable. A `clock` stands in for the server's own time."""
+        """Know the server; nothing is connected yet. A `clock` stands in for the server's own time."""
         self._clock = clock
         self._readers: queue.LifoQueue[Line] = queue.LifoQueue()
         for _ in range(READERS):
             self._readers.put(Line(url))
         self._sharing = Sharing([Line(url) for _ in range(WRITERS)], self._commit_together)
         self._closed = False
-        self.read(lambda tx: tx.rows(PING))
 
     def commit(self, work: Callable[[Tx], T]) -> T:
         """Run work and return when it is durable; raises Unavailable where the database is away, and what work raises.

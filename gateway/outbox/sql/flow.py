@@ -1,6 +1,6 @@
 """Every statement of the two stories: each is built once, and a line says which index serves it."""
 
-from sqlalchemy import Insert, Table, and_, bindparam, func, insert, literal, null, or_, select, text, update
+from sqlalchemy import Insert, Table, Text, and_, bindparam, func, insert, literal, null, or_, select, text, update
 
 from gateway.lifecycle import State
 from gateway.store.tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, MESSAGES, OUTCOMES, PAYLOADS
@@ -54,6 +54,7 @@ _IN_ORDER = or_(
 _WAITING = select(D.position, D.id, D.message, D.state).where(D.party == bindparam("party"), text("due_at IS NOT NULL"), _IN_ORDER)
 # deliveries_due
 DUE = _WAITING.where(D.due_at <= bindparam("now")).order_by(D.due_at, D.position).limit(bindparam("limit"))
+NEXT_DUE = select(func.min(D.due_at)).where(D.party == bindparam("party"), text("due_at IS NOT NULL"), D.due_at > bindparam("now"))
 # deliveries_due; a probe never polls early: the partner said when to ask
 PROBE = _WAITING.where(or_(D.due_at <= bindparam("now"), D.state != State.AWAITING_REPLY)).order_by(D.due_at, D.position).limit(1)
 # On PostgreSQL whoever claims holds the rows meanwhile, and passes over those that another holds; on SQLite it is alone.
@@ -111,6 +112,18 @@ RESCUE = (
     )
 )
 
+# deliveries_leased; `held` are the tokens of one process, and what it took a moment ago can wait for the next time
+LENGTHEN = (
+    update(DELIVERIES)
+    .where(
+        text("lease_until IS NOT NULL"),
+        D.lease_until < bindparam("before"),
+        D.state == State.SENDING.value,
+        bindparam("held", type_=Text()).contains(D.token),
+    )
+    .values(lease_until=bindparam("lease"))
+)
+
 # deliveries' unique id
 DELIVERY = select(D.state, D.message, D.reference, D.cause).where(D.id == bindparam("id"))
 MOVE = (
@@ -125,10 +138,10 @@ MOVE = (
         updated_at=bindparam("now"),
     )
 )
-# deliveries_due: what waits for a partner that answers again
+# deliveries_due: what waits for a partner that answers again, in the order in which it came
 HURRY = (
     update(DELIVERIES)
     .where(D.party == bindparam("of"), text("due_at IS NOT NULL"), D.state == State.RETRYING.value)
-    .values(due_at=bindparam("now"), updated_at=bindparam("now"))
+    .values(due_at=D.created_at, updated_at=bindparam("now"))
 )
 COUNT_OPEN = select(func.count()).select_from(DELIVERIES).where(text("open = 1"))
