@@ -29,16 +29,17 @@ def collect(keeping: Attachments, *, older_than: timedelta = GRACE) -> Collected
     """Remove what nobody has referred to for so long; raises Unavailable where the database is away. May run in many processes at once."""
     database = keeping.database
 
-    def loose(tx: Tx) -> list[tuple[str, str, str]]:
+    def condemn(tx: Tx) -> None:
         before = to_micros(tx.now() - older_than)
+        tx.changed(sql.CONDEMN_ABANDONED, before=before)
         tx.changed(sql.FASTEN_LINKED, before=before)
-        found = tx.rows(sql.LOOSE, before=before, limit=MOST)
-        return [(digest, upload, store) for digest, upload, store in found if condemned(tx, digest, upload, store, before=before)]
+        for digest, upload, store in tx.rows(sql.LOOSE, before=before, limit=MOST):
+            condemned(tx, digest, upload, store, before=before)
 
-    database.commit(loose)
-    abandoned = database.read(lambda tx: tx.rows(sql.ABANDONED, before=to_micros(tx.now() - older_than), limit=MOST))
-    removed = sum(_removed(keeping, *row) for row in abandoned)
-    return Collected(removed=removed, failed=len(abandoned) - removed)
+    database.commit(condemn)
+    waiting = database.read(lambda tx: tx.rows(sql.CONDEMNED, limit=MOST))
+    removed = sum(_removed(keeping, *row) for row in waiting)
+    return Collected(removed=removed, failed=len(waiting) - removed)
 
 
 def _removed(keeping: Attachments, upload: str, store: str, digest: str) -> bool:

@@ -33,11 +33,11 @@ class FolderStore:
         except OSError as error:
             raise _away(error) from error
 
-    def add(self, upload: str, number: int, sealed: bytes) -> None:  # noqa: ARG002  # the port's; a file keeps their order
-        """Take the next chunk; raises Unavailable where there is no room."""
+    def add(self, upload: str, number: int, sealed: bytes) -> None:
+        """Take the next chunk; raises Unavailable where there is no room, or the upload was given up."""
         path = self._growing(upload)
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | (0 if number else os.O_CREAT), 0o600), "ab") as file:
                 file.write(LENGTH.pack(len(sealed)) + sealed)
         except OSError as error:
             raise _away(error) from error

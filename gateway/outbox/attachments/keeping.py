@@ -23,6 +23,7 @@ from gateway.ports import ChunkStore, Cipher, Database, Entropy, Tx
 from gateway.store.times import to_micros
 
 CHUNK = 1_048_576  # bytes sealed at once: what one upload or one reader holds, and what PostgreSQL takes well in one value
+TOUCH_EVERY = 64  # chunks between two signs of life
 
 
 class Attachments:
@@ -47,17 +48,20 @@ class Attachments:
         """
         upload, store, size = self._content(attachment.id)
         count = chunk_count(size)
-        digest = hashlib.sha256()
+        digest, left = hashlib.sha256(), count
         for number, sealed in enumerate(self.store(store).chunks(upload, attachment.id, count)):
-            last = number == count - 1
+            last = left == 1
             plain = self.cipher.decrypt(sealed, context=chunk_context(upload, number, last=last))
             digest.update(plain)
+            left -= 1
             if last and digest.hexdigest() != attachment.sha256:
                 raise Unavailable(Code.UNAVAILABLE, Problem(text="cipher.changed", values={"row": f"attachment/{upload}"}))
             yield plain
+        if left:
+            raise missing(f"{store}:{attachment.id[:12]}")
 
     def remove(self, store: str, upload: str, digest: str) -> None:
-        """Remove what an upload stored, then the upload; raises Unavailable where its store is away."""
+        """Remove what a condemned upload stored, then the upload; raises Unavailable where its store is away."""
         self.store(store).remove(upload, digest)
         self.database.commit(lambda tx: tx.changed(sql.END_UPLOAD, upload=upload))
 
@@ -98,7 +102,7 @@ class Upload:
         self.size += len(data)
         self._waiting += data
         while len(self._waiting) > CHUNK:  # the last chunk is known by nothing coming after it
-            self._begin()
+            self._go_on()
             self._seal(bytes(self._waiting[:CHUNK]), last=False)
             del self._waiting[:CHUNK]
 
@@ -125,13 +129,20 @@ class Upload:
         if not self._begun:
             return
         with suppress(GatewayError):
-            if self._published is None or self._keeping.database.commit(self._take_back):
+            if self._keeping.database.commit(self._take_back):
                 self._keeping.remove(self._store.name, self._id, self._digest)
 
-    def _begin(self) -> None:
+    def _go_on(self) -> None:
+        """Begin, and from time to time say that the upload lives; raises Unavailable where it was given up."""
         if not self._begun:
             self._keeping.database.commit(self._write_begin)
             self._begun = True
+        elif self._chunks % TOUCH_EVERY == 0:
+            self._keeping.database.commit(self._touch)
+
+    def _touch(self, tx: Tx) -> None:
+        if not tx.changed(sql.TOUCH_UPLOAD, upload=self._id, now=to_micros(tx.now())):
+            raise given_up()
 
     def _write_begin(self, tx: Tx) -> None:
         tx.changed(sql.BEGIN, id=self._id, store=self._store.name, digest=self._digest, now=to_micros(tx.now()))
@@ -160,12 +171,24 @@ class Upload:
         if not tx.changed(sql.KEEP, **row):
             tx.changed(sql.TOUCH, content=self._digest, now=now)
             return None
-        if not tx.changed(sql.END_UPLOAD, upload=self._id):
+        if not tx.changed(sql.PUBLISH_UPLOAD, upload=self._id):
             raise given_up()
         return now
 
     def _take_back(self, tx: Tx) -> bool:
-        return condemned(tx, self._digest, self._id, self._store.name, before=(self._published or 0) + 1)
+        """Make sure that nobody can refer to it any more; says no where somebody may."""
+        if self._published is None:
+            return self._condemn(tx)
+        return condemned(tx, self._digest, self._id, self._store.name, before=self._published + 1)
+
+    def _condemn(self, tx: Tx) -> bool:
+        if tx.changed(sql.CONDEMN_UPLOAD, upload=self._id) or tx.rows(sql.UPLOAD, id=self._id):
+            return True
+        found = tx.rows(sql.CONTENT, digest=self._digest)
+        if found and found[0][0] == self._id:
+            return False  # it was published, and the answer lost; the collector knows it as loose
+        tx.changed(sql.CONDEMN, id=self._id, store=self._store.name, digest=self._digest)  # collected, but it went on
+        return True
 
     def _seal(self, plain: bytes, *, last: bool) -> None:
         cipher = self._keeping.cipher
@@ -179,7 +202,7 @@ def condemned(tx: Tx, digest: str, upload: str, store: str, *, before: int) -> b
     """Turn a content that is loose since before a time back into an upload, to be removed; says no where it is referred to."""
     if not tx.changed(sql.REMOVE, content=digest, bringer=upload, before=before):
         return False
-    tx.changed(sql.CONDEMN, id=upload, store=store, digest=digest, touched_at=0)
+    tx.changed(sql.CONDEMN, id=upload, store=store, digest=digest)
     return True
 
 

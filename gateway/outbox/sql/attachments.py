@@ -8,18 +8,22 @@ C, K, L, U = CONTENTS.c, CHUNKS.c, LINKS.c, UPLOADS.c
 _LINKED = select(literal(1)).where(L.digest == C.digest).exists()  # attachments_by_digest
 _LOOSE = text("loose_at IS NOT NULL")
 
-# --- uploads; all by their primary key -------------------------------------------------------------------------------
+# --- uploads; by their primary key unless said -----------------------------------------------------------------------
+# One that was touched at 0 is condemned: it cannot go on and cannot be published, so what it stored can be removed.
 
+_LIVING = U.touched_at > 0
 BEGIN = insert(UPLOADS).values(id=bindparam("id"), store=bindparam("store"), digest="", touched_at=bindparam("now"))
-TOUCH_UPLOAD = update(UPLOADS).where(U.id == bindparam("upload")).values(touched_at=bindparam("now"))
-NAME_UPLOAD = update(UPLOADS).where(U.id == bindparam("upload")).values(digest=bindparam("content"), touched_at=bindparam("now"))
-END_UPLOAD = delete(UPLOADS).where(U.id == bindparam("upload"))
+UPLOAD = select(literal(1)).where(U.id == bindparam("id"))
+TOUCH_UPLOAD = update(UPLOADS).where(U.id == bindparam("upload"), _LIVING).values(touched_at=bindparam("now"))
+NAME_UPLOAD = update(UPLOADS).where(U.id == bindparam("upload"), _LIVING).values(digest=bindparam("content"), touched_at=bindparam("now"))
+PUBLISH_UPLOAD = delete(UPLOADS).where(U.id == bindparam("upload"), _LIVING)
+CONDEMN_UPLOAD = update(UPLOADS).where(U.id == bindparam("upload"), _LIVING).values(touched_at=0)
+END_UPLOAD = delete(UPLOADS).where(U.id == bindparam("upload"), U.touched_at == 0)
 # there are as many as are under way; no index
-ABANDONED = select(U.id, U.store, U.digest).where(U.touched_at < bindparam("before")).order_by(U.touched_at, U.id).limit(bindparam("limit"))
-UNDER_WAY = select(func.count()).select_from(UPLOADS).where(U.touched_at < bindparam("before"))
-CONDEMN = insert(UPLOADS).values(
-    id=bindparam("id"), store=bindparam("store"), digest=bindparam("digest"), touched_at=bindparam("touched_at")
-)
+CONDEMN_ABANDONED = update(UPLOADS).where(U.touched_at < bindparam("before"), _LIVING).values(touched_at=0)
+CONDEMNED = select(U.id, U.store, U.digest).where(U.touched_at == 0).order_by(U.id).limit(bindparam("limit"))
+UNDER_WAY = select(func.count()).select_from(UPLOADS).where(U.touched_at > 0, U.touched_at < bindparam("before"))
+CONDEMN = insert(UPLOADS).values(id=bindparam("id"), store=bindparam("store"), digest=bindparam("digest"), touched_at=0)
 
 # --- contents; by their primary key unless said ----------------------------------------------------------------------
 
