@@ -44,10 +44,13 @@ class Delivery:
     clock: Clock
     watch: Watch
 
-    def carry(self, claim: Claim, *, probe: bool = False) -> Carried:
-        """Carry one claim out, to its settling. Raises StaleClaim, or Unavailable where the end could not be written."""
+    def carry(self, claim: Claim, *, probe: bool = False, within: timedelta | None = None) -> Carried:
+        """Carry one claim out, to its settling; the request has what its route allows, or `within`.
+
+        Raises StaleClaim, or Unavailable where the end could not be written.
+        """
         started = perf_counter()
-        outcome, reply = self._attempt(claim)  # 7 to 12
+        outcome, reply = self._attempt(claim, within)  # 7 to 12
         carried = Carried(outcome=outcome, heard=reply is not None)
         counted: Outcome = Deferred(for_=PROBE_PAUSE) if probe and carried.away else outcome
         policy = self._policy(claim.party)
@@ -56,7 +59,7 @@ class Delivery:
         self.watch("delivery.settled", told(claim, outcome, step.to, perf_counter() - started))
         return carried
 
-    def _attempt(self, claim: Claim) -> tuple[Outcome, Reply | None]:
+    def _attempt(self, claim: Claim, within: timedelta | None) -> tuple[Outcome, Reply | None]:
         """Make one attempt; the only place where a defect is caught, so that one message never stops the others."""
         reply = None
         try:
@@ -67,7 +70,7 @@ class Delivery:
             request = self.sealer.seal(self._request(claim, adapter, route))  # 7, 8
             request = replace(request, reply_bytes=route.party.limits.reply_bytes)
             self.outbox.note(claim, request)  # 9
-            reply = self.transport.send(request, timeout=route.timeout)  # 10
+            reply = self.transport.send(request, timeout=min(route.timeout, within or route.timeout))  # 10
             self._prove(reply, adapter, route)  # 11
             return adapter.decode(reply), reply  # 12
         except StaleClaim:

@@ -1,20 +1,27 @@
-"""The threads that keep deliveries going: whichever runs out of work claims what fits, for itself and for the others that are free."""
+"""The threads that keep deliveries going: whichever runs out of work claims what fits, for itself and for the others that are free.
+
+They sleep until somebody rings: whoever makes something due, and once a second, or when the next delivery becomes due, a thread that
+keeps watch. It also learns how partners stand elsewhere and returns what dead workers held, so that carrying costs none of it.
+"""
 
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from gateway.errors import GatewayError
 from gateway.model import Party, PartyCode
 from gateway.ports import Claim, Clock, Outbox, Watch
 
-from .circuit import Carried, Circuits
+from .circuit import Carried, Circuits, Exchange, Turn
 
-IDLE_SECONDS = 0.5  # how soon what another process wrote is noticed
+T = TypeVar("T")
+
+LOOK_SECONDS = 1.0  # how soon what another process wrote is noticed where no one rings
+BREATH_SECONDS = 0.01  # between two rings of the watch, however much becomes due
+SHARE_EVERY = timedelta(seconds=0.9)  # a little less than a look, so that none is left out
 RESCUE_EVERY = timedelta(seconds=10)
-AWAY_SECONDS = 1.0  # the pause while the database is away
 
 
 class Bell:
@@ -30,23 +37,29 @@ class Bell:
             self._rung = True
             self._condition.notify()
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float | None = None) -> None:
         """Wait for a ring, at most so long."""
         with self._condition:
-            if not self._rung:
-                self._condition.wait(seconds)
+            self._condition.wait_for(lambda: self._rung, seconds)
             self._rung = False
 
 
 class Carry(Protocol):
     """Carries one claim out; gateway/delivery.py."""
 
-    def __call__(self, claim: Claim, *, probe: bool) -> Carried:
-        """Carry a claim to its settling. Raises StaleClaim or Unavailable."""
+    def __call__(self, claim: Claim, *, probe: bool, within: timedelta | None) -> Carried:
+        """Carry a claim to its settling, its request `within` a time where that is shorter. Raises StaleClaim or Unavailable."""
+
+
+def alone(_changed: Mapping[PartyCode, bool]) -> None:
+    """Share nothing: there is no other process."""
 
 
 class Workers:
-    """Keeps deliveries going until stopped; `bell` is rung by whoever makes something due."""
+    """Keeps deliveries going until stopped; `bell` is rung by whoever makes something due.
+
+    `threads` deliveries are under way at once; as many more threads stand by for what hangs at partners and for what asks after them.
+    """
 
     def __init__(
         self,
@@ -59,6 +72,7 @@ class Workers:
         watch: Watch,
         bell: Bell,
         threads: int,
+        exchange: Exchange = alone,
     ) -> None:
         self._carry_out = carry
         self._outbox = outbox
@@ -67,100 +81,115 @@ class Workers:
         self._clock = clock
         self._watch = watch
         self._bell = bell
+        self._places = threads
+        self._exchange = exchange
         self._stopping = threading.Event()
-        self._looking = threading.Lock()  # held by the one thread that claims; guards the three below
-        self._claimed: deque[tuple[Claim, bool]] = deque()  # with whether it is a probe
-        self._busy = 0
-        self._rescued_at = clock()
-        self._threads = [threading.Thread(target=self._work, name=f"delivery-{n}", daemon=True) for n in range(threads)]
+        self._looking = threading.Lock()  # held by the one thread that claims; guards what is claimed
+        self._claimed: deque[tuple[Claim, Turn]] = deque()
+        self._shared_at = self._rescued_at = clock()
+        self._threads = [threading.Thread(target=self._work, name=f"delivery-{n}", daemon=True) for n in range(2 * threads)]
+        self._keeper = threading.Thread(target=self._keep_watch, name="delivery-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to claim and carry."""
-        for thread in self._threads:
+        """Learn which partners are away, then begin to claim and carry."""
+        self._guarded(self._share)
+        for thread in (*self._threads, self._keeper):
             thread.start()
 
     def stop(self) -> None:
         """Claim no more, and wait for what is under way."""
         self._stopping.set()
-        for thread in self._threads:
+        for thread in (*self._threads, self._keeper):
             self._bell.ring()
             if thread.is_alive():
                 thread.join()
 
+    # --- carrying ----------------------------------------------------------------------------------------------------
+
     def _work(self) -> None:
         while True:
-            claim = self._next()
-            if claim:
-                self._carry(*claim)
+            found = self._next()
+            if found:
+                self._carry(*found)
             elif self._stopping.is_set():
                 self._bell.ring()  # so that the next one hears of it too
                 return
             else:
-                self._bell.wait(IDLE_SECONDS)
+                self._bell.wait()
 
-    def _next(self) -> tuple[Claim, bool] | None:
+    def _next(self) -> tuple[Claim, Turn] | None:
         """Give what was claimed; where nothing is left, look for more. None where there is nothing to do."""
         with self._looking:
             if not self._claimed and not self._stopping.is_set():
-                self._look()
-            if not self._claimed:
-                return None
-            self._busy += 1
+                self._guarded(self._claim)
             if len(self._claimed) > 1:
                 self._bell.ring()  # there is something for another thread
-            return self._claimed.popleft()
-
-    def _look(self) -> None:
-        try:
-            self._claim()
-        except GatewayError as error:  # the database is away; what is claimed keeps its lease
-            self._watch("delivery.paused", {"code": error.code})
-            self._stopping.wait(AWAY_SECONDS)
-        except Exception as error:  # noqa: BLE001  # a defect must not end the thread that all deliveries depend on
-            self._watch("delivery.defect", {"defect": type(error).__name__})
-            self._stopping.wait(AWAY_SECONDS)
+            return self._claimed.popleft() if self._claimed else None
 
     def _claim(self) -> None:
-        """Claim until no thread is free, or no partner that has room has anything due; a round a partner is enough to find that out."""
+        """Claim until no place is free, or no partner that has room has anything due; a round a partner is enough to find that out."""
         now = self._clock()
-        if now - self._rescued_at >= RESCUE_EVERY:
-            self._rescued_at = now
-            self._outbox.rescue(held_until=now)
         waiting = {party.code: party for party in self._parties()}
         for _ in range(len(waiting)):
-            free = len(self._threads) - self._busy - len(self._claimed)
-            slots, probes = self._circuits.room(waiting.values(), free=free, now=now)
+            slots, probes = self._circuits.room(waiting.values(), places=self._places, now=now)
             if self._stopping.is_set() or not (slots or probes):
                 return
-            claims = self._outbox.claim(slots, probes=probes)
+            rates = {code: limit for code in (*slots, *probes) if (limit := waiting[code].limits.per_minute)}
+            claims = self._outbox.claim(slots, probes=probes, rates=rates)
             for claim in claims:
-                probe = claim.party in probes
-                self._circuits.begun(claim.party, probe=probe)
-                self._claimed.append((claim, probe))
-            for code in _served(slots, probes, Counter(claim.party for claim in claims)):
+                self._claimed.append((claim, self._circuits.begun(waiting[claim.party], probe=claim.party in probes, now=now)))
+            taken = Counter(claim.party for claim in claims)
+            self._circuits.skipped([code for code in probes if not taken[code]], now=now)
+            for code in _served(slots, probes, taken):
                 del waiting[code]
 
-    def _carry(self, claim: Claim, probe: bool) -> None:  # noqa: FBT001  # as it was claimed
+    def _carry(self, claim: Claim, turn: Turn) -> None:
         carried: Carried | None = None
         try:
-            carried = self._carry_out(claim, probe=probe)
+            carried = self._carry_out(claim, probe=turn.probe, within=turn.within)
         except GatewayError as error:  # stale, or its end could not be written: the lease ends and it is made again
             self._watch("delivery.unsettled", {"delivery": claim.delivery, "code": error.code})
         except Exception as error:  # noqa: BLE001  # a defect around the attempt: the same, and seen in the metrics
             self._watch("delivery.defect", {"delivery": claim.delivery, "defect": type(error).__name__})
         finally:
-            came_back = self._circuits.ended(claim.party, carried, probe=probe, now=self._clock())
-            if came_back:
-                self._hurry(claim.party)
-            with self._looking:
-                self._busy -= 1
+            came_back = self._circuits.ended(turn, carried, now=self._clock())
+            if came_back:  # where it cannot be written, what waits becomes due by itself
+                self._guarded(lambda: self._outbox.hurry(claim.party))
 
-    def _hurry(self, party: PartyCode) -> None:
-        """Make what waits for a partner due; where that cannot be written it becomes due by itself."""
+    # --- keeping watch -------------------------------------------------------------------------------------------------
+
+    def _keep_watch(self) -> None:
+        while not self._stopping.wait(self._rest()):
+            now = self._clock()  # which may be set back
+            if abs(now - self._shared_at) >= SHARE_EVERY:
+                self._shared_at = now
+                self._guarded(self._share)
+            if abs(now - self._rescued_at) >= RESCUE_EVERY:
+                self._rescued_at = now
+                self._guarded(self._outbox.rescue)
+            self._bell.ring()
+
+    def _rest(self) -> float:
+        """Say how many seconds until there is something to do."""
+        now = self._clock()
+        due_in = self._guarded(lambda: self._outbox.due_in([party.code for party in self._parties()]))
+        turn = self._circuits.next_turn(now)
+        waits = [wait.total_seconds() for wait in (due_in, turn and turn - now) if wait]
+        return max(min([LOOK_SECONDS, *waits]), BREATH_SECONDS)
+
+    def _share(self) -> None:
+        for party, is_open in self._circuits.exchange(self._exchange).items():
+            self._watch("circuit.opened" if is_open else "circuit.closed", {"party": party})
+
+    def _guarded(self, work: Callable[[], T]) -> T | None:
+        """Do what can be done later as well; where the database is away or a defect shows, the threads go on."""
         try:
-            self._outbox.hurry(party)
+            return work()
         except GatewayError as error:
             self._watch("delivery.paused", {"code": error.code})
+        except Exception as error:  # noqa: BLE001  # a defect must not end the threads that all deliveries depend on
+            self._watch("delivery.defect", {"defect": type(error).__name__})
+        return None
 
 
 def _served(slots: Mapping[PartyCode, int], probes: Iterable[PartyCode], taken: Mapping[PartyCode, int]) -> list[PartyCode]:

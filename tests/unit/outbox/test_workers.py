@@ -5,21 +5,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from gateway.errors import Code, Problem, StaleClaim, Unavailable
 from gateway.lifecycle import Delivered, Failed, State, next_step
 from gateway.model import DeliveryId, Identity, Limits, MessageId, Party, PartyCode, RetryPolicy
-from gateway.outbox.circuit import OPEN_AFTER, Carried, Circuits
+from gateway.outbox.circuit import OPEN_AFTER, PATIENCE, Carried, Circuits, Exchange, Standing
 from gateway.outbox.memory import MemoryOutbox, Row
-from gateway.outbox.workers import Bell, Workers
+from gateway.outbox.workers import Bell, Workers, alone
 from gateway.ports import Claim
 
 POLICY = RetryPolicy(first=timedelta(seconds=30))
-PATIENCE = 5.0  # seconds until a test gives up; nothing here needs one
+PATIENCE_SECONDS = 5.0  # seconds until a test gives up; nothing here needs one
 
 
 def party(code: str, concurrency: int = 4) -> Party:
@@ -36,20 +37,25 @@ class Crew:
     threads: int = 8
     events: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     carried: list[Claim] = field(default_factory=list)
+    limits: list[timedelta | None] = field(default_factory=list)  # the time each had
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    exchange: Exchange = alone
 
     def __post_init__(self) -> None:
         self.bell = Bell()
         self.circuits = Circuits()
         self.outbox = MemoryOutbox(clock=now, entropy=lambda n: next(self.numbers).to_bytes(n), wake=self.bell.ring)
 
-    def owe(self, code: str, count: int = 1) -> None:
+    def owe(self, code: str, count: int = 1, *, due_in: timedelta = timedelta(), ring: bool = True) -> None:
         """Add deliveries that are due, and wake the workers."""
         for _ in range(count):
-            delivery = DeliveryId(f"{code}-{next(self.numbers)}")
-            row = Row(id=delivery, message=MessageId("m"), party=PartyCode(code), route="r", state=State.QUEUED, due_at=now(), dossier=None)
+            delivery, due_at = DeliveryId(f"{code}-{next(self.numbers)}"), now() + due_in
+            row = Row(
+                id=delivery, message=MessageId("m"), party=PartyCode(code), route="r", state=State.QUEUED, due_at=due_at, dossier=None
+            )
             self.outbox.shelf.rows[delivery] = row
-        self.bell.ring()
+        if ring:
+            self.bell.ring()
 
     def states(self, code: str) -> list[State]:
         return [row.state for row in self.outbox.shelf.rows.values() if row.party == code]
@@ -65,6 +71,7 @@ class Crew:
             watch=lambda event, fields: self.events.append((event, fields)),
             bell=self.bell,
             threads=self.threads,
+            exchange=self.exchange,
         )
         workers.start()
         try:
@@ -72,8 +79,9 @@ class Crew:
         finally:
             workers.stop()
 
-    def _carry(self, claim: Claim, *, probe: bool) -> Carried:
+    def _carry(self, claim: Claim, *, probe: bool, within: timedelta | None) -> Carried:
         self.carried.append(claim)
+        self.limits.append(within)
         carried = self.carry(claim, probe)
         step = next_step(claim.state, carried.outcome, attempt=claim.attempt, policy=POLICY, now=now(), key=claim.delivery)
         self.outbox.settle(claim, step, carried.outcome, None)
@@ -85,10 +93,16 @@ def now() -> datetime:
 
 
 def until(look: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not look():
         assert time.monotonic() < deadline, f"not seen: {what}"
         time.sleep(0.005)
+
+
+@pytest.fixture
+def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.outbox.circuit.PROBE_EVERY", timedelta(seconds=0.1))
+    monkeypatch.setattr("gateway.outbox.workers.LOOK_SECONDS", 0.1)
 
 
 def deliver(_claim: Claim, _probe: bool) -> Carried:  # noqa: FBT001  # a carry in a test
@@ -139,7 +153,7 @@ def test_partners_that_hang_together_leave_a_thread_for_every_other() -> None:
 
     def carry(claim: Claim, _probe: bool) -> Carried:  # noqa: FBT001  # a carry in a test
         if claim.party in ("A", "B"):
-            hanging.wait(PATIENCE)
+            hanging.wait(PATIENCE_SECONDS)
         return Carried(outcome=Delivered(), heard=True)
 
     parties = [party("A"), party("B"), party("C"), party("D")]
@@ -190,13 +204,12 @@ def test_an_outbox_that_is_away_only_pauses_the_dispatcher(monkeypatch: pytest.M
     crew = Crew([party("A")], deliver)
     claim, failures = crew.outbox.claim, itertools.count()
 
-    def flaky(slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset()) -> list[Claim]:
+    def flaky(slots: Mapping[PartyCode, int], **asked: Any) -> list[Claim]:
         if next(failures) == 0:
             raise Unavailable(Code.UNAVAILABLE, Problem(text="store.away"))
-        return claim(slots, probes=probes)
+        return claim(slots, **asked)
 
     monkeypatch.setattr(crew.outbox, "claim", flaky)
-    monkeypatch.setattr("gateway.outbox.workers.AWAY_SECONDS", 0.01)
     with crew.working():
         crew.owe("A")
         until(lambda: crew.states("A") == [State.DELIVERED], "delivered after the pause")
@@ -208,13 +221,12 @@ def test_a_defect_in_claiming_does_not_end_all_deliveries(monkeypatch: pytest.Mo
     crew = Crew([party("A")], deliver)
     claim, failures = crew.outbox.claim, itertools.count()
 
-    def broken(slots: Mapping[PartyCode, int], *, probes: frozenset[PartyCode] = frozenset()) -> list[Claim]:
+    def broken(slots: Mapping[PartyCode, int], **asked: Any) -> list[Claim]:
         if next(failures) == 0:
             raise ValueError("a row nobody expected")
-        return claim(slots, probes=probes)
+        return claim(slots, **asked)
 
     monkeypatch.setattr(crew.outbox, "claim", broken)
-    monkeypatch.setattr("gateway.outbox.workers.AWAY_SECONDS", 0.01)
     with crew.working():
         crew.owe("A")
         until(lambda: crew.states("A") == [State.DELIVERED], "delivered after the defect")
@@ -227,13 +239,13 @@ def test_stopping_waits_for_what_is_under_way_and_claims_no_more() -> None:
 
     def carry(_claim: Claim, _probe: bool) -> Carried:  # noqa: FBT001  # a carry in a test
         begun.set()
-        go_on.wait(PATIENCE)
+        go_on.wait(PATIENCE_SECONDS)
         return Carried(outcome=Delivered(), heard=True)
 
     crew = Crew([party("A", concurrency=1)], carry)
     with crew.working():
         crew.owe("A", 3)
-        assert begun.wait(PATIENCE)
+        assert begun.wait(PATIENCE_SECONDS)
         threading.Timer(0.05, go_on.set).start()
 
     states = crew.states("A")
@@ -241,6 +253,7 @@ def test_stopping_waits_for_what_is_under_way_and_claims_no_more() -> None:
     assert State.SENDING not in states
 
 
+@pytest.mark.usefixtures("quick_probes")
 def test_a_partner_that_comes_back_gets_what_waits_at_once() -> None:
     up = threading.Event()
 
@@ -257,3 +270,156 @@ def test_a_partner_that_comes_back_gets_what_waits_at_once() -> None:
 
         until(lambda: crew.states("A").count(State.RETRYING) == OPEN_AFTER, "all wait for half a minute")
         until(lambda: crew.states("A") == [State.DELIVERED] * OPEN_AFTER, "all delivered when it came back")
+
+
+# --- partners that hang ------------------------------------------------------------------------------------------------
+
+
+def test_what_hangs_at_one_partner_gives_its_places_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.outbox.circuit.PATIENCE", timedelta(seconds=0.05))
+    monkeypatch.setattr("gateway.outbox.workers.LOOK_SECONDS", 0.02)
+    hanging, both = threading.Event(), threading.Barrier(2, timeout=PATIENCE_SECONDS)
+
+    def carry(claim: Claim, _probe: bool) -> Carried:  # noqa: FBT001  # a carry in a test
+        if claim.party == "A":
+            hanging.wait(PATIENCE_SECONDS)
+        else:
+            both.wait()  # goes on only with another beside it: both places are the other partner's
+        return Carried(outcome=Delivered(), heard=True)
+
+    with Crew([party("A"), party("B")], carry, threads=2).working() as crew:
+        crew.owe("A", 4)
+        until(lambda: "A" in crew.circuits.open(), "the silence noticed")
+        crew.owe("B", 4)
+        until(lambda: crew.states("B") == [State.DELIVERED] * 4, "the other served, two at a time")
+        hanging.set()
+        until(lambda: crew.states("A") == [State.DELIVERED] * 4, "the one that hung, once it answers")
+
+
+@pytest.mark.usefixtures("quick_probes")
+def test_a_partner_that_is_away_is_asked_with_a_short_time() -> None:
+    down = threading.Event()
+
+    def carry(_claim: Claim, probe: bool) -> Carried:  # noqa: FBT001  # a carry in a test
+        if probe:
+            down.set()
+        return Carried(outcome=Delivered() if probe else Failed(code="timeout"), heard=probe)
+
+    with Crew([party("A")], carry).working() as crew:
+        crew.owe("A", OPEN_AFTER)
+        until(down.is_set, "a probe")
+
+    assert crew.limits[: OPEN_AFTER + 1] == [None] * OPEN_AFTER + [PATIENCE]
+
+
+@pytest.mark.usefixtures("quick_probes")
+def test_opening_and_closing_are_told_of() -> None:
+    opened, closed = (("circuit.opened", {"party": "A"}), ("circuit.closed", {"party": "A"}))
+
+    def carry(_claim: Claim, _probe: bool) -> Carried:  # noqa: FBT001  # a carry in a test
+        up = opened in crew.events
+        return Carried(outcome=Delivered() if up else Failed(code="refused"), heard=up)
+
+    crew = Crew([party("A")], carry)
+    with crew.working():
+        crew.owe("A", OPEN_AFTER)
+        until(lambda: closed in crew.events, "the end of the outage")
+
+
+# --- what is known elsewhere -------------------------------------------------------------------------------------------
+
+
+def known(*standings: Standing) -> Exchange:
+    return lambda _changed: standings
+
+
+def test_a_restarted_process_leaves_alone_who_is_known_to_be_away() -> None:
+    away = Standing(party=PartyCode("A"), probe_at=now() + timedelta(seconds=3))
+    with Crew([party("A"), party("B")], deliver, exchange=known(away)).working() as crew:
+        crew.owe("A", 3)
+        crew.owe("B", 3)
+        until(lambda: crew.states("B") == [State.DELIVERED] * 3, "the other")
+
+    assert [claim.party for claim in crew.carried] == ["B"] * 3
+
+
+def test_a_party_that_staff_paused_gets_nothing_until_they_resume() -> None:
+    paused = [Standing(party=PartyCode("A"), paused_until=now() + timedelta(hours=1))]
+    with Crew([party("A"), party("B")], deliver, exchange=lambda _: paused).working() as crew:
+        crew.owe("A", 3)
+        crew.owe("B", 3)
+        until(lambda: crew.states("B") == [State.DELIVERED] * 3, "the other")
+        before = crew.states("A")
+        paused.clear()
+        until(lambda: crew.states("A") == [State.DELIVERED] * 3, "what waited")
+
+    assert before == [State.QUEUED] * 3
+
+
+def test_processes_exchange_hardly_more_than_once_a_second_however_much_there_is_to_do() -> None:
+    exchanges = itertools.count()
+    with Crew([party("A")], deliver, exchange=lambda _: [][next(exchanges) :]).working() as crew:
+        for _ in range(100):
+            crew.owe("A")
+        until(lambda: crew.states("A") == [State.DELIVERED] * 100, "all")
+
+    assert next(exchanges) < 10
+
+
+def test_an_exchange_that_fails_ends_nothing() -> None:
+    def away(_changed: Mapping[PartyCode, bool]) -> None:
+        raise Unavailable(Code.UNAVAILABLE, Problem(text="store.away"))
+
+    with Crew([party("A")], deliver, exchange=away).working() as crew:
+        crew.owe("A")
+        until(lambda: crew.states("A") == [State.DELIVERED], "delivered all the same")
+
+    assert ("delivery.paused", {"code": Code.UNAVAILABLE}) in crew.events
+
+
+# --- sleeping ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_ring_is_enough_to_wake_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.outbox.workers.LOOK_SECONDS", 3600)
+    with Crew([party("A")], deliver).working() as crew:
+        for _ in range(20):
+            crew.owe("A")
+            until(lambda: set(crew.states("A")) == {State.DELIVERED}, "delivered, long before the next look")
+
+
+def test_what_becomes_due_is_carried_then_and_not_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.outbox.workers.LOOK_SECONDS", 3600)
+    crew = Crew([party("A")], deliver)
+    crew.owe("A", due_in=timedelta(seconds=0.2))
+    with crew.working():
+        until(lambda: crew.states("A") == [State.DELIVERED], "delivered when it was due")
+
+
+def test_what_nobody_rings_for_is_noticed_at_the_next_look() -> None:
+    with Crew([party("A")], deliver).working() as crew:
+        crew.owe("A")
+        until(lambda: crew.states("A") == [State.DELIVERED], "the first")
+        crew.owe("A", ring=False)
+
+        until(lambda: crew.states("A") == [State.DELIVERED] * 2, "noticed")
+
+
+# --- rates -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rate_holds_back_what_it_does_not_allow_and_nothing_else() -> None:
+    slow = replace(party("A"), limits=Limits(per_minute=1))
+    with Crew([slow, party("B")], deliver).working() as crew:
+        crew.owe("A", 3)
+        crew.owe("B", 10)
+        until(lambda: crew.states("B") == [State.DELIVERED] * 10, "the other")
+        until(lambda: State.DELIVERED in crew.states("A"), "the first")
+
+    assert sorted(crew.states("A")) == [State.DELIVERED, State.QUEUED, State.QUEUED]
+
+
+def test_a_rate_goes_on_as_soon_as_it_allows() -> None:
+    with Crew([replace(party("A"), limits=Limits(per_minute=120))], deliver).working() as crew:
+        crew.owe("A", 5)
+        until(lambda: crew.states("A") == [State.DELIVERED] * 5, "three at once, the others by and by")
