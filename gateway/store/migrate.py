@@ -14,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -95,8 +95,15 @@ def _connected(url: str) -> Iterator[Connection]:
 
 def _engine(url: str) -> Engine:
     if kind_of(url) == "sqlite":
-        return create_engine(url, poolclass=NullPool)
+        return _whole(create_engine(url, poolclass=NullPool))
     return create_engine("postgresql+psycopg://", creator=_creator(url), poolclass=NullPool)
+
+
+def _whole(engine: Engine) -> Engine:
+    """Let SQLite's changes of tables happen together or not at all: by itself its driver commits each of them."""
+    event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
 
 
 def _creator(url: str) -> Callable[[], psycopg.Connection]:
