@@ -1,6 +1,6 @@
 """The values that travel through the gateway: frozen, without behaviour beyond reading themselves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NewType
@@ -89,6 +89,14 @@ class Periods:
     archive: timedelta = timedelta(days=90)  # a period that was written wrongly can be made good that long; zero: no archive
 
 
+def longest(periods: Iterable[Periods]) -> Periods | None:
+    """Take the longest of each period; None of none."""
+    each = tuple(periods)
+    if not each:
+        return None
+    return Periods(content=max(p.content for p in each), record=max(p.record for p in each), archive=max(p.archive for p in each))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """Which periods hold for which messages: by procedure and by party; `otherwise` where no procedure is known."""
@@ -96,6 +104,12 @@ class Schedule:
     procedures: Mapping[str, Periods] = field(default_factory=dict)
     parties: Mapping[str, Periods] = field(default_factory=dict)
     otherwise: Periods | None = None  # None: such messages are kept
+
+    def of(self, procedure: str, parties: Iterable[str]) -> Periods | None:
+        """Give the periods of a message: the longest of its procedure's and those that its parties ask for; None: it is kept."""
+        governing = self.procedures.get(procedure, self.otherwise)
+        asked = [self.parties[party] for party in parties if party in self.parties]
+        return longest([governing, *asked]) if governing else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,6 @@
 """Which periods hold for which messages, as the rules in force say. Where several apply, the longest holds."""
 
-from collections.abc import Iterable
-
-from gateway.model import Periods, Schedule
+from gateway.model import Schedule, longest
 
 from .ruleset import RuleSet
 
@@ -13,15 +11,10 @@ def schedule_of(rules: RuleSet) -> Schedule:
     A procedure has the longest of its versions'. What no procedure governs has the gateway's own; where it states none, the longest of
     all procedures, so that nothing goes because nobody said how long it stays.
     """
-    procedures = {code: longest(version.retention for version in versions) for code, versions in rules.catalogue.items()}
+    versions = {code: longest(version.retention for version in known) for code, known in rules.catalogue.items()}
+    procedures = {code: periods for code, periods in versions.items() if periods}
     return Schedule(
         procedures=procedures,
         parties={party.code: party.retention for party in rules.parties if party.retention},
-        otherwise=rules.own.retention or (longest(procedures.values()) if procedures else None),
+        otherwise=rules.own.retention or longest(procedures.values()),
     )
-
-
-def longest(periods: Iterable[Periods]) -> Periods:
-    """Take the longest of each period; at least one."""
-    each = tuple(periods)
-    return Periods(content=max(p.content for p in each), record=max(p.record for p in each), archive=max(p.archive for p in each))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from gateway.model import Periods
-from gateway.routing.retention import longest, schedule_of
+from gateway.model import Periods, Schedule, longest
+from gateway.routing.retention import schedule_of
 from gateway.routing.rules import RuleSet, load
 
 Edit = Callable[[str, str, str], None]
@@ -50,3 +50,17 @@ def test_longest_takes_the_longest_of_each() -> None:
     other = Periods(content=2 * YEAR, record=2 * YEAR, archive=timedelta(days=1))
 
     assert longest((one, other)) == Periods(content=2 * YEAR, record=3 * YEAR, archive=timedelta(days=1))
+
+
+def test_longest_of_none_is_none() -> None:
+    assert longest(()) is None
+
+
+def test_a_message_stays_as_long_as_its_procedure_or_any_of_its_parties_asks() -> None:
+    short, long = Periods(content=YEAR, record=YEAR), Periods(content=3 * YEAR, record=3 * YEAR)
+    schedule = Schedule(procedures={"P": short}, parties={"BNN": long})
+
+    assert schedule.of("P", ["NSW"]) == short
+    assert schedule.of("P", ["NSW", "BNN"]) == long
+    assert schedule.of("unknown", ["BNN"]) is None
+    assert Schedule(otherwise=short).of("unknown", []) == short
