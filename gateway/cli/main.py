@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench, certs, demo, doctor, messages, routes, schemas, serve, sign, validate, verify
+from . import bench, certs, db, demo, doctor, messages, routes, schemas, serve, sign, validate, verify
 
 
 class Language(StrEnum):
@@ -29,6 +29,7 @@ app.add_typer(routes.app, name="routes")
 app.add_typer(messages.app, name="messages")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(certs.app, name="certs")
+app.add_typer(db.app, name="db")
 app.command()(doctor.doctor)
 app.command()(bench.bench)
 

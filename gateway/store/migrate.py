@@ -70,11 +70,16 @@ def pending(url: str, half: Half = PRE) -> bool:
 
 def check_present(url: str) -> None:
     """Look whether a database is there and has the tables this program speaks of; raises Unavailable, and changes nothing."""
-    place = str(file_of(url)) if kind_of(url) == "sqlite" else "NSW_DATABASE_URL"
-    if kind_of(url) == "sqlite" and not file_of(url).is_file():
-        raise Unavailable(Code.UNAVAILABLE, Problem(text="store.absent", path=place))
+    check_there(url)
     if pending(url):
+        place = str(file_of(url)) if kind_of(url) == "sqlite" else "NSW_DATABASE_URL"
         raise Unavailable(Code.UNAVAILABLE, Problem(text="store.pending", path=place))
+
+
+def check_there(url: str) -> None:
+    """Look whether there is a database at all, which asking an SQLite file would make; raises Unavailable."""
+    if kind_of(url) == "sqlite" and not file_of(url).is_file():
+        raise Unavailable(Code.UNAVAILABLE, Problem(text="store.absent", path=str(file_of(url))))
 
 
 @contextmanager
