@@ -17,6 +17,7 @@ from .keys import SigningKey
 from .policy import PERSON, SYSTEM, XMLENC, Place
 
 _SHA256 = f"{XMLENC}sha256"
+_SLOT_BEGINS = b"<SystemSignature"
 _EMPTY_SLOT = b"<SystemSignature></SystemSignature>"
 _SLOT = re.compile(rb"<SystemSignature>(?:-|\s*)</SystemSignature>(?=\s*</Envelope>\Z)")
 _ANY_SLOT = re.compile(rb"<SystemSignature[\s>]")
@@ -32,7 +33,7 @@ def sign_system(envelope: bytes, key: SigningKey) -> bytes:
     """
     bare = _with_empty_slot(envelope)
     prefixes: tuple[str, ...] = ()
-    if _DECLARATION.search(bare):
+    if b" xmlns:" in bare and _DECLARATION.search(bare):
         bare, prefixes = _written(parse(bare))
     at = bare.rindex(_EMPTY_SLOT) + len(b"<SystemSignature>")
     return bare[:at] + _signature(bare, key, place=SYSTEM, uri="", prefixes=prefixes) + bare[at:]
@@ -94,11 +95,11 @@ def _with_empty_slot(envelope: bytes) -> bytes:
     """Give the envelope with one empty SystemSignature as its last child."""
     if not envelope.startswith(b"<Envelope") or not envelope.endswith(_END):
         raise NotValid(Code.SIGNATURE, Problem(text="signature.not-canonical"))
-    slots = len(_ANY_SLOT.findall(envelope))
-    if slots == 0:
+    at = envelope.find(_SLOT_BEGINS)
+    if at < 0 or not _ANY_SLOT.search(envelope, at):
         return envelope[: -len(_END)] + _EMPTY_SLOT + _END
     bare, replaced = _SLOT.subn(_EMPTY_SLOT, envelope)
-    if slots != 1 or replaced != 1:
+    if replaced != 1 or len(_ANY_SLOT.findall(envelope)) != 1:
         raise NotValid(Code.SIGNATURE, Problem(text="signature.already-signed", path=SYSTEM.path))
     return bare
 

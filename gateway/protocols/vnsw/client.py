@@ -1,5 +1,6 @@
 """The adapters' half: an envelope becomes a SOAP request in an agency's dialect, its reply becomes an outcome. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lxml import etree
@@ -97,15 +98,18 @@ def decode(dialect: Dialect, reply: Reply, *, try_later: frozenset[str] = frozen
 def read_answer(payload: bytes) -> Answer:
     """Read a reply envelope, in either error dialect. Raises NotReadable where it is not XML."""
     root = parse(payload)
+    content = root.find("Body/Content")
     return Answer(
         function=_text(root, "Header/Subject/function"),
         reference=_text(root, "Header/Reference/messageId"),
-        errors=tuple(
-            (_text(error, names.code), _text(error, names.name))
-            for names in (PLAIN, TRANSPORT)
-            for error in root.iterfind(f"Body/Content/{names.errors}/{names.error}")
-        ),
+        errors=() if content is None else tuple(_errors(content)),
     )
+
+
+def _errors(content: etree._Element) -> Iterator[tuple[str, str]]:
+    for names in (PLAIN, TRANSPORT):
+        for error in content.iterfind(f"{names.errors}/{names.error}"):
+            yield _text(error, names.code), _text(error, names.name)
 
 
 def _document(envelope: Envelope, party: Party, document_type: str) -> bytes:
