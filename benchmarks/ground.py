@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_der_x509_certificate
 from lxml import etree
 
-from gateway.security.devpki import generate, rsa2048
+from gateway.security.devpki import NewKey, generate, rsa2048
 from gateway.security.signer import sign_system
 from gateway.testing import builders
 from gateway.testing.applicant import party_key, signed_application
@@ -30,8 +30,9 @@ PARTIES = ("NSW", "BNN", "TCHQ", "IPPC")
 PADDING, SHA256 = padding.PKCS1v15(), hashes.SHA256()
 
 
-def make_pki(home: Path) -> Path:
-    """Make a development PKI on RSA-2048 keys."""
+def make_pki(home: Path, *, own: NewKey = rsa2048) -> Path:
+    """Make a development PKI on RSA-2048 keys, the gateway's own of the kind asked for."""
+    generate(home / "pki", now=datetime.now(UTC), parties=(), new_key=own)
     generate(home / "pki", now=datetime.now(UTC), parties=PARTIES, new_key=rsa2048)
     return home / "pki"
 
@@ -96,6 +97,10 @@ class Floor:
         """Write the reply canonically, digest it, and sign."""
         self.own.sign(hashlib.sha256(c14n(self.reply)).digest(), PADDING, SHA256)
 
+    def deliver(self) -> None:
+        """Write the document canonically, digest it, and sign: what a delivery takes."""
+        self.own.sign(hashlib.sha256(c14n(self.view)).digest(), PADDING, SHA256)
+
     def unsigned(self) -> None:
         """All that an unsigned reply takes."""
         self.parse()
@@ -113,7 +118,7 @@ def floor_of(pki: Path, document: bytes, reply: bytes) -> Floor:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     root, view = (etree.fromstring(document, parser) for _ in range(2))
     make_signed_view(view, ("optional", "optional"))
-    own = load_pem_private_key((pki / "gateway.key.pem").read_bytes(), None)
+    own = load_pem_private_key((pki / "keys" / "NSW.key.pem").read_bytes(), None)
     if not isinstance(own, rsa.RSAPrivateKey):
         raise TypeError("an RSA key is what this floor is about")
     return Floor(
