@@ -40,7 +40,8 @@ class Bell:
     def wait(self, seconds: float | None = None) -> None:
         """Wait for a ring, at most so long."""
         with self._condition:
-            self._condition.wait_for(lambda: self._rung, seconds)
+            if not self._rung:
+                self._condition.wait(seconds)
             self._rung = False
 
 
