@@ -6,6 +6,7 @@ Also puts the examples into the pages that show them. Run by `make docs`; a test
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 
@@ -58,6 +59,7 @@ AREAS: Mapping[str, str] = {
     "vnsw": "the VNSW door",
     "wsdl": "typed SOAP calls to agencies",
     "outbox": "messages and deliveries",
+    "mending": "repairs by staff",
     "store": "the database",
     "cipher": "encryption at rest",
     "transport": "calls to partners",
@@ -120,6 +122,8 @@ def _accepted(field: FieldInfo) -> str:
         low = next(m.ge for m in field.metadata if hasattr(m, "ge"))
         high = next(m.le for m in field.metadata if hasattr(m, "le"))
         return f"{low} to {high}"
+    if isinstance(field.annotation, type) and issubclass(field.annotation, StrEnum):
+        return ", ".join(f"`{member}`" for member in field.annotation)
     return "text" if field.annotation is str else "path"
 
 

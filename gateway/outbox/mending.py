@@ -57,8 +57,10 @@ class Mending:
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
-    def count(self, choice: Choice) -> int:
-        """Say how many deliveries a choice means now; raises NotValid."""
+    def count(self, choice: Choice, order: Order | None = None) -> int:
+        """Say how many deliveries a choice means now, and whether an order could be carried out; raises NotValid."""
+        if order:
+            self._acts.check(order)
         choice.check()
         return self._database.read(lambda tx: _count(tx, choice, _last(tx)))
 

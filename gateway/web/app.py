@@ -11,7 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from gateway.model import PartyCode
 
 from . import errors
-from .api import deliveries, documents, mailbox, messages
+from .api import deliveries, documents, jobs, mailbox, messages
 from .api.gate import Gate
 from .api.openapi import DESCRIPTION, TITLE, describing
 from .auth import Access
@@ -74,6 +74,7 @@ def _include(app: FastAPI, hub: "Hub", gate: Gate, crew: Crew) -> None:
     app.include_router(documents.router(hub, gate, crew))
     app.include_router(messages.router(hub, gate))
     app.include_router(deliveries.router(hub, gate))
+    app.include_router(jobs.router(hub, gate))
     app.include_router(mailbox.router(hub, gate))
     app.include_router(health.router(hub))
     app.include_router(metrics.router(hub, gate))

@@ -18,7 +18,7 @@ from gateway.errors import Code, GatewayError, Problem
 from gateway.model import PartyCode
 from gateway.ports import Entropy
 
-ROLES = frozenset({"reader", "sender", "collector", "operator"})
+ROLES = frozenset({"reader", "sender", "collector", "operator", "content"})
 MAX_KEY = 200  # characters of a presented key; ours have 47
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HASH = re.compile(r"(?:sha256|scrypt)\$(?:[0-9a-f]{2}){16,64}\$[0-9a-f]{64}")

@@ -1,66 +1,118 @@
-"""GET /api/v1/deliveries and dead-letters; POST replay and cancel."""
+"""GET /api/v1/deliveries and dead-letters, one with its history, what was exchanged; POST what staff do to one."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from gateway.errors import Code, NotValid, Problem
 from gateway.lifecycle import State
 from gateway.model import Channel, DeliveryId
+from gateway.outbox.history import ExchangePart
+from gateway.outbox.orders import Act, Order
 from gateway.store.queries import DeliveryRow
 
 from .filters import DeadFilters, DeliveryFilters, DeliveryPath
 from .gate import Gate, label, party_of
+from .orders import Corrections, JobView, Redirect, job_view
 from .responses import refusals
-from .views import DeliveryPage, DeliveryView, Reason, delivery_view
+from .views import DeliveryDetail, DeliveryPage, DeliveryView, Reason, delivery_detail, delivery_view
 
 if TYPE_CHECKING:
     from gateway.bootstrap import Hub
 
+ACTS = refusals(404, 409) | {202: {"model": JobView, "description": "proposed: a second person must approve it"}}
+CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {}}, "description": "the bytes as they are kept, credentials masked"}
+}
+AttemptNumber = Annotated[int | None, Query(ge=1, le=1_000_000, description="which attempt; without it the last one")]
+
 
 def router(hub: "Hub", gate: Gate) -> APIRouter:
-    """Show deliveries to readers and operators; only operators replay and cancel them."""
+    """Show deliveries to readers and operators, what was exchanged to those with the role "content"; only operators act."""
     routes = APIRouter(prefix="/api/v1", tags=["deliveries"])
-    reader, operator = gate.needs("reader", "operator"), gate.needs("operator")
+    reader, content = gate.needs("reader", "operator"), gate.needs("content")
 
     @routes.get("/deliveries", responses=refusals(), summary="List deliveries")
     def listed(channel: Annotated[Channel, Depends(reader)], filters: Annotated[DeliveryFilters, Query()]) -> DeliveryPage:
         """List deliveries, newest first."""
-        return page(channel, filters, message=filters.message, state=filters.state)
+        return page(filters.model_dump() | {"party": party_of(channel, filters.party)})
 
     @routes.get("/dead-letters", responses=refusals(), summary="List deliveries set aside for staff")
     def dead(channel: Annotated[Channel, Depends(reader)], filters: Annotated[DeadFilters, Query()]) -> DeliveryPage:
         """List deliveries that were given up, newest first."""
-        return page(channel, filters, message=None, state=State.DEAD)
+        return page(filters.model_dump() | {"party": party_of(channel, filters.party), "message": None, "state": State.DEAD})
 
-    @routes.get("/deliveries/{delivery}", responses=refusals(404), summary="One delivery")
-    def show(channel: Annotated[Channel, Depends(reader)], delivery: DeliveryPath) -> DeliveryView:
-        """Show a delivery as it stands."""
-        return delivery_view(_visible(hub, channel, delivery))
+    @routes.get("/deliveries/{delivery}", responses=refusals(404), summary="One delivery with its history")
+    def show(channel: Annotated[Channel, Depends(reader)], delivery: DeliveryPath) -> DeliveryDetail:
+        """Show a delivery as it stands, its latest attempts, and everything that happened to it."""
+        row = visible(hub, channel, delivery)
+        return delivery_detail(row, hub.history.attempts(row.id), hub.queries.timeline(row.message))
 
-    @routes.post("/deliveries/{delivery}/replay", responses=refusals(404, 409), summary="Send a dead or refused delivery again")
-    def replay(channel: Annotated[Channel, Depends(operator)], delivery: DeliveryPath) -> DeliveryView:
-        """Put a delivery that ended badly back to work, with the same message id."""
-        found = _visible(hub, channel, delivery)
-        hub.outbox.replay(DeliveryId(found.id), by=label(channel))
-        return delivery_view(_visible(hub, channel, delivery))
+    @routes.get("/deliveries/{delivery}/exchange", response_class=Response, responses=refusals(404) | CONTENT, summary="What was exchanged")
+    def exchange(
+        channel: Annotated[Channel, Depends(content)], delivery: DeliveryPath, part: ExchangePart = "request", attempt: AttemptNumber = None
+    ) -> Response:
+        """Give the last request that left, or the reply to it, as kept. The ledger is told who looked."""
+        visible(hub, channel, delivery)
+        kept = hub.history.exchanged(DeliveryId(delivery), part, by=label(channel), number=attempt)
+        disposition = {"content-disposition": f'attachment; filename="{delivery}-{part}"'}
+        return Response(kept, media_type="application/octet-stream", headers=disposition)
 
-    @routes.post("/deliveries/{delivery}/cancel", responses=refusals(404, 409), summary="Cancel a delivery that has not ended")
-    def cancel(channel: Annotated[Channel, Depends(operator)], delivery: DeliveryPath, why: Reason) -> DeliveryView:
-        """Take a waiting delivery out of work for good; the reason goes into the ledger."""
-        found = _visible(hub, channel, delivery)
-        hub.outbox.cancel(DeliveryId(found.id), by=label(channel), reason=why.reason)
-        return delivery_view(_visible(hub, channel, delivery))
-
-    def page(channel: Channel, filters: DeliveryFilters | DeadFilters, *, message: str | None, state: State | None) -> DeliveryPage:
-        party = party_of(channel, filters.party)
-        found = hub.queries.deliveries(message=message, party=party, state=state, cursor=filters.cursor, limit=filters.limit)
+    def page(asked: dict[str, object]) -> DeliveryPage:
+        found = hub.queries.deliveries(**asked)  # type: ignore[arg-type]  # as the filters' own types have it
         return DeliveryPage(items=[delivery_view(row) for row in found.items], next_cursor=found.next_cursor)
 
+    _acts(routes, hub, gate)
     return routes
 
 
-def _visible(hub: "Hub", channel: Channel, delivery: str) -> DeliveryRow:
+def _acts(routes: APIRouter, hub: "Hub", gate: Gate) -> None:
+    """What operators do to one delivery; those who belong to a party only replay and cancel what is on its way to them."""
+    operator, staff = gate.needs("operator"), gate.staff("operator")
+
+    @routes.post("/deliveries/{delivery}/replay", responses=ACTS, summary="Send a dead or refused delivery again")
+    def replay(channel: Annotated[Channel, Depends(operator)], delivery: DeliveryPath, response: Response) -> DeliveryView | JobView:
+        """Put a delivery that ended badly back to work, with the same message id."""
+        return done(channel, delivery, Order(act=Act.REPLAY), response)
+
+    @routes.post("/deliveries/{delivery}/cancel", responses=ACTS, summary="Cancel a delivery that was not made")
+    def cancel(
+        channel: Annotated[Channel, Depends(operator)], delivery: DeliveryPath, why: Reason, response: Response
+    ) -> DeliveryView | JobView:
+        """Take a delivery out of work for good; the reason is kept with it, and a digest of it in the ledger."""
+        return done(channel, delivery, Order(act=Act.CANCEL, reason=why.reason), response)
+
+    @routes.post("/deliveries/{delivery}/redirect", responses=ACTS, summary="Send the same message to another party")
+    def redirect(
+        channel: Annotated[Channel, Depends(staff)], delivery: DeliveryPath, where: Redirect, response: Response
+    ) -> DeliveryView | JobView:
+        """End this delivery and create its successor, in one commit; a party never gets the same message twice."""
+        return done(channel, delivery, where.order(), response)
+
+    @routes.post("/deliveries/{delivery}/return", responses=ACTS, summary="Return the message to its sender")
+    def return_(
+        channel: Annotated[Channel, Depends(staff)], delivery: DeliveryPath, why: Reason, response: Response
+    ) -> DeliveryView | JobView:
+        """End this delivery and tell the sender, in a message of the gateway's own, what was not delivered to whom and why."""
+        return done(channel, delivery, Order(act=Act.RETURN, reason=why.reason), response)
+
+    @routes.post("/deliveries/{delivery}/correct", responses=ACTS, summary="Correct the gateway's own header or route")
+    def correct(
+        channel: Annotated[Channel, Depends(staff)], delivery: DeliveryPath, what: Corrections, response: Response
+    ) -> DeliveryView | JobView:
+        """Change what the gateway itself writes around the message; content and signatures of the sender are never edited."""
+        return done(channel, delivery, what.order(), response)
+
+    def done(channel: Channel, delivery: str, order: Order, response: Response) -> DeliveryView | JobView:
+        visible(hub, channel, delivery)
+        proposal = hub.mending.once(order, DeliveryId(delivery), by=label(channel))
+        if proposal is None:
+            return delivery_view(visible(hub, channel, delivery))
+        response.status_code = 202
+        return job_view(proposal)
+
+
+def visible(hub: "Hub", channel: Channel, delivery: str) -> DeliveryRow:
     """Find a delivery to the caller's own party, or any for staff; raises NotValid(NOT_FOUND)."""
     row = hub.queries.delivery(delivery)
     if row is None or channel.party not in (None, row.party):

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from gateway.lifecycle import State
 
-from .views import DELIVERY_ID, MESSAGE_ID
+from .views import DELIVERY_ID, JOB_ID, MESSAGE_ID
 
 MAX_LIMIT = 200
 ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -21,7 +21,12 @@ FORMS = {
     "until": "2026-12-31T08:00:00+07:00 (+ = %2B)",
     "limit": f"1..{MAX_LIMIT}",
     "cursor": "next_cursor",
-    "part": "document | body | answer",
+    "part": "document | body | answer; request | reply",
+    "job": JOB_ID,
+    "attempt": "1..",
+    "act": "replay | cancel | redirect | return | correct",
+    "choice": '{"party": "BNN", "cause": "timeout"} | {"ids": ["..."]}',
+    "corrections": '{"receiver": "...", "version": "..."}',
     "idempotency-key": "1..255 ASCII",
     "body": '{"reason": "..."}',
     "reason": "1..500",
@@ -42,6 +47,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_as_text), Field(examples=["20
 Cursor = Annotated[str, Field(max_length=100, pattern=r"^[0-9a-f.-]+$", description="next_cursor of the page before")]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="rows in one page")]
 MessagePath = Annotated[str, Path(pattern=ID, description="the gateway's id of a message", examples=[MESSAGE_ID])]
+JobPath = Annotated[str, Path(pattern=ID, description="the gateway's id of a job", examples=[JOB_ID])]
 DeliveryPath = Annotated[str, Path(pattern=ID, description="the gateway's id of a delivery", examples=[DELIVERY_ID])]
 Part = Literal["document", "body", "answer"]
 
@@ -73,7 +79,12 @@ class DeadFilters(Filters):
 
 
 class DeliveryFilters(Filters):
-    """How deliveries are listed."""
+    """How deliveries are listed; all given conditions hold at once."""
 
     message: Annotated[str | None, Field(pattern=ID)] = None
     state: State | None = None
+    route: Text | None = None
+    cause: Annotated[Text | None, Field(description="how the cause begins", examples=["timeout"])] = None
+    procedure: Annotated[Text | None, Field(examples=["BNN&PTNT0300002"])] = None
+    since: Annotated[Moment | None, Field(description="created at or after")] = None
+    until: Annotated[Moment | None, Field(description="created before")] = None

@@ -26,6 +26,18 @@ class Gate:
 
         return channel
 
+    def staff(self, *roles: str) -> Callable[[Request], Channel]:
+        """Make a dependency as needs() does that moreover refuses callers who belong to a party."""
+        needed = self.needs(*roles)
+
+        def channel(request: Request) -> Channel:
+            found = needed(request)
+            if found.party is not None:
+                raise NotProven(Code.NOT_ALLOWED, Problem(text="web.staff-only", values={"party": found.party}))
+            return found
+
+        return channel
+
     def owner(self, channel: Channel, asked: str | None) -> str:
         """Name the party that a caller is; on a gateway without keys it may say so itself.
 

@@ -1,6 +1,6 @@
 """What the REST interface answers, as its OpenAPI document describes it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.errors import Problem
 from gateway.lifecycle import State
+from gateway.outbox.history import Attempt
 from gateway.store.queries import DeliveryRow, MessageRow, Moment
 from gateway.web.problems import describe
 
 MESSAGE_ID = "0198f3c2-6b1e-7c44-9a53-1f0c2ab4d5e6"
 DELIVERY_ID = "0198f3c2-6b20-7d01-8e77-52b1c9f0a3d4"
+JOB_ID = "0198f3c4-02aa-7c19-b0f1-9d3e5a7c1b20"
 SHA256 = "9f2b6c1e4a7d8053b1c6e9f7a2d40518c3be67f09a1d2e4b5c6f7081923a4b5c"
 
 
@@ -104,6 +106,18 @@ class DeliveryView(View):
     updated_at: datetime
 
 
+class AttemptView(View):
+    """One attempt to deliver; what was sent and answered is kept apart, for those who may see it."""
+
+    number: int | None = Field(description="null where nothing left, such as for want of an address", examples=[1])
+    sent_at: datetime | None
+    ended_at: datetime | None = Field(description="null where the process ended on the way")
+    outcome: str | None = Field(examples=["failed"])
+    code: str | None = Field(description="why, as in the delivery's cause", examples=["timeout"])
+    status: int | None = Field(description="the partner's HTTP status", examples=[503])
+    request_digest: str | None = Field(description="keyed digest of what was sent: equal ones were equal")
+
+
 class MomentView(View):
     """One event of a message's timeline."""
 
@@ -111,6 +125,13 @@ class MomentView(View):
     kind: str = Field(examples=["message.accepted"])
     delivery: str | None = Field(examples=[None])
     values: Mapping[str, Any] = Field(description="ids, codes and digests")
+
+
+class DeliveryDetail(DeliveryView):
+    """One delivery with its attempts, the latest 50, and everything that happened to it."""
+
+    attempts: list[AttemptView]
+    timeline: list[MomentView]
 
 
 class MessageDetail(MessageView):
@@ -154,6 +175,15 @@ def message_detail(row: MessageRow, timeline: tuple[Moment, ...], deliveries: tu
 def delivery_view(row: DeliveryRow) -> DeliveryView:
     """Show a delivery."""
     return DeliveryView(**{name: getattr(row, name) for name in DeliveryView.model_fields})
+
+
+def delivery_detail(row: DeliveryRow, attempts: Iterable[Attempt], timeline: Iterable[Moment]) -> DeliveryDetail:
+    """Show a delivery with its history; `timeline` is its message's."""
+    return DeliveryDetail(
+        **delivery_view(row).model_dump(),
+        attempts=[AttemptView(**{name: getattr(each, name) for name in AttemptView.model_fields}) for each in attempts],
+        timeline=[MomentView(at=m.at, kind=m.kind, delivery=m.delivery, values=m.values) for m in timeline if m.delivery == row.id],
+    )
 
 
 def _message_fields(row: MessageRow) -> dict[str, Any]:

@@ -1,106 +1,35 @@
 """Staff's orders: each act on one delivery, jobs over many, and a second person's word."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 
-from gateway.bootstrap import _ways, discover
+from gateway.bootstrap import discover
 from gateway.errors import Code, Conflict, GatewayError, NotProven, NotValid, Problem, StaleClaim, Unavailable
-from gateway.lifecycle import TRANSITIONS, Accepted, Delivered, Failed, Outcome, Rejected, State, next_step
-from gateway.model import DeliveryId, PartyCode, Reply, Request, RetryPolicy
+from gateway.lifecycle import TRANSITIONS, Accepted, Delivered, Failed, Outcome, Rejected, State
+from gateway.model import DeliveryId, PartyCode, Request
 from gateway.outbox import mending
-from gateway.outbox.acts import Acts
-from gateway.outbox.history import History
 from gateway.outbox.mender import Mender, carry
-from gateway.outbox.mending import LEASE, Mending
+from gateway.outbox.mending import LEASE
 from gateway.outbox.orders import MAX_IDS, POSSIBLE, Act, Choice, FourEyes, JobState, Order
-from gateway.outbox.outbox import SqlOutbox
-from gateway.outbox.payloads import Payloads
 from gateway.outbox.workers import Bell
 from gateway.ports import Database
 from gateway.protocols.vnsw.client import read_answer
 from gateway.routing.rules import RuleSet, load
-from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
-from gateway.store.queries import DeliveryRow, Queries
-from gateway.testing.entries import BNN, NSW, START, make_entry
+from gateway.testing.desk import DEAD, Desk, Time
+from gateway.testing.entries import BNN, NSW, START
 from gateway.xml.shipped import shipped
 
-TCHQ, IPPC = PartyCode("TCHQ"), PartyCode("IPPC")
-POLICY = RetryPolicy(attempts=1)
-DEAD = Failed(code="timeout")
+TCHQ = PartyCode("TCHQ")
 REASON = "Bộ nông nghiệp đã nhận bản giấy"
-
-
-@dataclass
-class Time:
-    """A clock that stands still until it is moved."""
-
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@dataclass
-class Desk:
-    """Everything staff work with, over one database."""
-
-    database: Database
-    payloads: Payloads
-    rules: RuleSet
-    clock: Time
-    wakes: list[None] = field(default_factory=list)
-    numbers: int = 0
-
-    def __post_init__(self) -> None:
-        self.outbox = SqlOutbox(self.database, self.payloads, clock=self.clock, entropy=os.urandom)
-        self.queries = Queries(self.database, self.payloads.unlock)
-        self.history = History(self.database, self.payloads)
-        self.mending = self.with_eyes(FourEyes.OFF)
-
-    def with_eyes(self, four_eyes: FourEyes) -> Mending:
-        acts = Acts(self.payloads, _ways(lambda: self.rules, discover), entropy=os.urandom)
-        return Mending(self.database, acts, entropy=os.urandom, four_eyes=four_eyes, wake=lambda: self.wakes.append(None))
-
-    def deliver(self, outcome: Outcome | None = DEAD, *, party: PartyCode = BNN, order: Any = "none") -> DeliveryId:
-        """Record a message for a party and bring its delivery to an end; None leaves it queued."""
-        self.numbers += 1
-        entry = make_entry(key=str(self.numbers).encode(), parties=(party,), order=order, reference=f"R{self.numbers}")
-        self.outbox.record(entry)
-        (delivery,) = entry.receipt.deliveries
-        if outcome is not None:
-            (claim,) = self.outbox.claim({party: 1})
-            self.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
-            step = next_step(claim.state, outcome, attempt=claim.attempt, policy=POLICY, now=self.clock(), key=claim.delivery)
-            self.outbox.settle(claim, step, outcome, Reply(status=503, body=b"answered"))
-            assert claim.delivery == delivery
-        return delivery
-
-    def row(self, delivery: str) -> DeliveryRow:
-        found = self.queries.delivery(delivery)
-        assert found is not None
-        return found
-
-    def told(self, delivery: str) -> list[tuple[str, Any]]:
-        """Give what the ledger says of a delivery by staff."""
-        moments = self.queries.timeline(self.row(delivery).message)
-        return [(m.kind, m.values) for m in moments if m.delivery == delivery and not m.kind.startswith("delivery.settled")]
-
-    def run(self, mending: Mending | None = None) -> None:
-        """Carry out every job there is."""
-        chosen = mending or self.mending
-        while hold := chosen.take():
-            carry(chosen, hold, pause=lambda _: False)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +50,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database(request: pytest.FixtureRequest, template: Path, tmp_path: Path, clock: Time) -> Iterator[Database]:
     url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/gateway.db"
     if request.param == "sqlite":
@@ -133,8 +62,7 @@ def database(request: pytest.FixtureRequest, template: Path, tmp_path: Path, clo
 
 @pytest.fixture
 def desk(database: Database, rules: RuleSet, clock: Time, tmp_path: Path) -> Desk:
-    payloads = Payloads(cipher=FileCipher(tmp_path / "keys", entropy=os.urandom))
-    return Desk(database=database, payloads=payloads, rules=rules, clock=clock)
+    return Desk(database=database, rules=rules, clock=clock, keys=tmp_path / "keys")
 
 
 def text_of(refused: pytest.ExceptionInfo[GatewayError]) -> str:
@@ -273,16 +201,12 @@ def test_notice_is_found_like_any_message_and_goes_out_by_the_senders_adapter(de
     assert b"<function>00</function>" in request.seal.document
 
 
-def test_return_to_a_sender_that_takes_no_envelopes_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_return_to_a_sender_that_takes_no_envelopes_is_refused(desk: Desk) -> None:
     delivery = desk.deliver()
-    without = {name: adapter for name, adapter in discover().items() if name != "portal"}
-    monkeypatch.setattr(desk, "mending", Mending(
-        desk.database, Acts(desk.payloads, _ways(lambda: desk.rules, lambda: without), entropy=os.urandom), entropy=os.urandom,
-        four_eyes=FourEyes.OFF,
-    ))  # fmt: skip
+    desk.adapters = lambda: {name: adapter for name, adapter in discover().items() if name != "portal"}
 
     with pytest.raises(NotValid) as refused:
-        desk.mending.once(Order(act=Act.RETURN, reason=REASON), delivery, by="key:lan")
+        desk.with_eyes(FourEyes.OFF).once(Order(act=Act.RETURN, reason=REASON), delivery, by="key:lan")
 
     assert text_of(refused) == "mending.no-way-back"
     assert desk.row(delivery).state == State.DEAD
@@ -291,8 +215,7 @@ def test_return_to_a_sender_that_takes_no_envelopes_is_refused(desk: Desk, monke
 def test_notice_that_fails_is_not_returned_to_the_gateway_itself(desk: Desk) -> None:
     desk.mending.once(Order(act=Act.RETURN, reason=REASON), desk.deliver(), by="key:lan")
     (claim,) = desk.outbox.claim({NSW: 1})
-    step = next_step(claim.state, Failed(code="refused", final=True), attempt=1, policy=POLICY, now=desk.clock())
-    desk.outbox.settle(claim, step, Failed(code="refused", final=True), None)
+    desk.settle(claim, Failed(code="refused", final=True))
 
     with pytest.raises(NotValid) as refused:
         desk.mending.once(Order(act=Act.RETURN, reason=REASON), claim.delivery, by="key:lan")
@@ -492,7 +415,7 @@ def test_job_that_ran_does_nothing_more(desk: Desk) -> None:
     job = desk.mending.order(Order(act=Act.REPLAY), Choice(party="BNN"), by="key:lan")
     desk.run()
     (claim,) = desk.outbox.claim({BNN: 1})
-    desk.outbox.settle(claim, next_step(claim.state, DEAD, attempt=1, policy=POLICY, now=desk.clock()), DEAD, None)
+    desk.settle(claim, DEAD)
 
     desk.run()
 
@@ -714,7 +637,7 @@ def test_attempt_cut_off_by_a_death_has_no_end(desk: Desk) -> None:
 def test_attempt_of_which_nothing_left_has_no_number(desk: Desk) -> None:
     delivery = desk.deliver(None)
     (claim,) = desk.outbox.claim({BNN: 1})
-    desk.outbox.settle(claim, next_step(claim.state, DEAD, attempt=1, policy=POLICY, now=desk.clock()), DEAD, None)
+    desk.settle(claim, DEAD)
 
     (attempt,) = desk.history.attempts(delivery)
 

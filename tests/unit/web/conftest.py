@@ -33,6 +33,8 @@ from gateway.model import (
     Subject,
     uuid7,
 )
+from gateway.outbox.history import Attempt
+from gateway.outbox.orders import Act, Order
 from gateway.ports import Claim, Inbound
 from gateway.protocols.vnsw.door import VnswDoor
 from gateway.store.queries import Counts, DeliveryRow, Mailbox, MessageRow, Moment, Page
@@ -187,9 +189,9 @@ class FakeQueries:
         return (Moment(at=NOW, kind="message.accepted", delivery=None, values={"sha256": message}),)
 
     def deliveries(
-        self, *, message: str | None = None, party: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
+        self, *, message: str | None = None, party: str | None = None, state: str | None = None, **more: Any
     ) -> Page[DeliveryRow]:
-        self.asked = {"message": message, "party": party, "state": state, "cursor": cursor, "limit": limit}
+        self.asked = {n: v for n, v in {"message": message, "party": party, "state": state, **more}.items() if v is not None}
         wanted = {"message": message, "party": party, "state": state}
         found = [r for r in self.delivery_rows if all(v in (None, getattr(r, n)) for n, v in wanted.items())]
         return Page(items=tuple(found), next_cursor=None)
@@ -212,25 +214,34 @@ class FakeQueries:
 
 
 @dataclass
-class FakeOutbox:
-    """Replays and cancels the rows of the fake queries."""
+class FakeMending:
+    """Does what is ordered to the rows of the fake queries."""
 
     queries: FakeQueries
     acts: list[tuple[str, str, str, str]] = field(default_factory=list)
 
-    def replay(self, delivery: DeliveryId, *, by: str) -> State:
-        return self._move(delivery, "replay", by, "", State.QUEUED)
-
-    def cancel(self, delivery: DeliveryId, *, by: str, reason: str) -> State:
-        return self._move(delivery, "cancel", by, reason, State.CANCELLED)
-
-    def _move(self, delivery: DeliveryId, act: str, by: str, reason: str, to: State) -> State:
+    def once(self, order: Order, delivery: DeliveryId, *, by: str) -> None:
         row = self.queries.delivery_rows[0]
         if row.state == State.DELIVERED:
-            raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": row.state}))
-        self.acts.append((act, delivery, by, reason))
+            raise Conflict(Code.CONFLICT, Problem(text="mending.wrong-state", values={"delivery": delivery, "state": row.state}))
+        self.acts.append((order.act, delivery, by, order.reason))
+        to = State.QUEUED if order.act is Act.REPLAY else State.CANCELLED
         self.queries.delivery_rows[0] = replace(row, state=to)
-        return to
+
+
+class FakeHistory:
+    """Knows of one attempt; keeps who looked at contents."""
+
+    def __init__(self) -> None:
+        self.looked: list[tuple[str, str, str, int | None]] = []
+
+    def attempts(self, _delivery: str) -> tuple[Attempt, ...]:
+        made = Attempt(number=1, sent_at=NOW, ended_at=NOW, outcome="failed", code="timeout", status=None, request_digest="ab")
+        return (made,)
+
+    def exchanged(self, delivery: DeliveryId, part: str, *, by: str, number: int | None = None) -> bytes:
+        self.looked.append((delivery, part, by, number))
+        return b"\xff" + part.encode()
 
 
 @dataclass
@@ -284,7 +295,8 @@ class FakeHub:
     stopped: int = 0
 
     def __post_init__(self) -> None:
-        self.outbox = FakeOutbox(self.queries)
+        self.mending: Any = FakeMending(self.queries)
+        self.history: Any = FakeHistory()
         self.mailboxes = FakeMailboxes()
         self.doors = {"vnsw": VnswDoor(rules=lambda: self.rules, zone=ZONE, sign=lambda envelope: envelope)}
         self.trust = SimpleNamespace(registry=SimpleNamespace(owners=self.owners))

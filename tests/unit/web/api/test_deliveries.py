@@ -21,10 +21,10 @@ def _cancel(call: Call, body: bytes, *, delivery: str = DELIVERY, headers: Any =
 
 
 def test_deliveries_are_listed_by_filter(call: Call, hub: Any) -> None:
-    answer = call("GET", f"{DELIVERIES}?party=BNN&state=dead&cursor=12&limit=7")
+    answer = call("GET", f"{DELIVERIES}?party=BNN&state=dead&cause=time&cursor=12&limit=7")
 
     assert answer.json["items"][0]["id"] == DELIVERY
-    assert hub.queries.asked == {"message": None, "party": "BNN", "state": "dead", "cursor": "12", "limit": 7}
+    assert hub.queries.asked == {"party": "BNN", "state": "dead", "cause": "time", "cursor": "12", "limit": 7}
 
 
 def test_dead_letters_are_the_dead_deliveries(call: Call, hub: Any) -> None:
@@ -34,7 +34,7 @@ def test_dead_letters_are_the_dead_deliveries(call: Call, hub: Any) -> None:
     assert hub.queries.asked["state"] == "dead"
 
 
-@pytest.mark.parametrize("query", ["state=lost", "message=1", "state=dead&since=2026-01-01T00:00:00Z"])
+@pytest.mark.parametrize("query", ["state=lost", "message=1", "state=dead&from=2026-01-01T00:00:00Z", "since=2026-01-01", "cause="])
 def test_filter_out_of_its_form_is_refused(call: Call, query: str) -> None:
     assert call("GET", f"{DELIVERIES}?{query}").status == 400
 
@@ -47,6 +47,7 @@ def test_delivery_is_shown(call: Call) -> None:
     answer = call("GET", f"{DELIVERIES}/{DELIVERY}")
 
     assert (answer.json["party"], answer.json["cause"], answer.json["attempt"]) == ("BNN", "timeout", 3)
+    assert [(a["number"], a["outcome"], a["code"]) for a in answer.json["attempts"]] == [(1, "failed", "timeout")]
 
 
 @pytest.mark.parametrize("act", ["", "/replay", "/cancel"])
@@ -61,14 +62,14 @@ def test_replay_puts_a_delivery_back_to_work(call: Call, hub: Any) -> None:
     answer = call("POST", f"{DELIVERIES}/{DELIVERY}/replay")
 
     assert (answer.status, answer.json["state"]) == (200, "queued")
-    assert hub.outbox.acts == [("replay", DELIVERY, "network:127.0.0.1", "")]
+    assert hub.mending.acts == [("replay", DELIVERY, "network:127.0.0.1", "")]
 
 
 def test_cancel_keeps_the_reason(call: Call, hub: Any) -> None:
     answer = _cancel(call, json.dumps({"reason": "Đã xử lý bằng giấy"}).encode())
 
     assert (answer.status, answer.json["state"]) == (200, "cancelled")
-    assert hub.outbox.acts == [("cancel", DELIVERY, "network:127.0.0.1", "Đã xử lý bằng giấy")]
+    assert hub.mending.acts == [("cancel", DELIVERY, "network:127.0.0.1", "Đã xử lý bằng giấy")]
 
 
 @pytest.mark.parametrize(
@@ -79,12 +80,12 @@ def test_cancel_without_a_reason_is_refused(call: Call, hub: Any, body: bytes) -
 
     assert answer.status == 400
     assert answer.headers["content-type"] == "application/problem+json"
-    assert not hub.outbox.acts
+    assert not hub.mending.acts
 
 
 def test_cancel_takes_json_only(call: Call, hub: Any) -> None:
     assert _cancel(call, b'{"reason":"x"}', headers=[("content-type", "text/plain")]).status == 400
-    assert not hub.outbox.acts
+    assert not hub.mending.acts
 
 
 def test_small_bodies_are_limited(call: Call) -> None:
@@ -105,7 +106,7 @@ def test_page_elsewhere_cannot_act(call: Call, hub: Any, origin: str) -> None:
     answer = call("POST", f"{DELIVERIES}/{DELIVERY}/replay", headers=[("origin", origin)])
 
     assert answer.status == 403
-    assert not hub.outbox.acts
+    assert not hub.mending.acts
 
 
 def test_only_operators_act(tmp_path: Path, rehub: Call, calling: Callable[[Any], Call]) -> None:
@@ -118,4 +119,73 @@ def test_only_operators_act(tmp_path: Path, rehub: Call, calling: Callable[[Any]
     statuses = [call("POST", f"{DELIVERIES}/{DELIVERY}/replay", headers=[("x-api-key", key)]).status for key in ("r", "x", "o")]
 
     assert statuses == [403, 404, 200]
-    assert hub.outbox.acts == [("replay", DELIVERY, "key:o", "")]
+    assert hub.mending.acts == [("replay", DELIVERY, "key:o", "")]
+
+
+# --- what was exchanged ------------------------------------------------------------------------------------------------
+
+
+def keyed(tmp_path: Path, rehub: Call, calling: Callable[[Any], Call], **roles: str) -> tuple[Any, Call]:
+    """Make a hub whose keys have these roles; a name with "of_" belongs to a party."""
+    lines = [f"{n}:{'NSW' if n.startswith('of_') else ''}:{role}:{hash_key(n, salt=bytes(16))}" for n, role in roles.items()]
+    path = tmp_path / "keys"
+    path.write_text("\n".join(lines), "utf-8")
+    hub = rehub(api_keys=path)
+    return hub, calling(hub)
+
+
+def test_exchange_is_for_those_with_the_role_and_names_them(tmp_path: Path, rehub: Call, calling: Callable[[Any], Call]) -> None:
+    hub, call = keyed(tmp_path, rehub, calling, r="reader,operator", c="content")
+    place = f"{DELIVERIES}/{DELIVERY}/exchange?part=reply&attempt=2"
+
+    refused, given = (call("GET", place, headers=[("x-api-key", key)]) for key in "rc")
+
+    assert (refused.status, given.status, given.body) == (403, 200, b"\xffreply")
+    assert given.headers["content-type"] == "application/octet-stream"
+    assert hub.history.looked == [(DELIVERY, "reply", "key:c", 2)]
+
+
+@pytest.mark.parametrize(("query", "status"), [("part=body", 400), ("attempt=0", 400), ("attempt=x", 400)])
+def test_exchange_out_of_its_form_is_refused(call: Call, hub: Any, query: str, status: int) -> None:
+    assert call("GET", f"{DELIVERIES}/{DELIVERY}/exchange?{query}").status == status
+    assert hub.history.looked == []
+
+
+def test_exchange_of_an_absent_delivery_is_not_found(call: Call, hub: Any) -> None:
+    assert call("GET", f"{DELIVERIES}/{ABSENT}/exchange").status == 404
+    assert hub.history.looked == []
+
+
+@pytest.mark.parametrize(
+    ("act", "body"), [("redirect", {"party": "BNN", "reason": "x"}), ("return", {"reason": "x"}), ("correct", {"version": "2"})]
+)
+def test_acts_that_reach_other_parties_are_for_staff(
+    act: str, body: Any, tmp_path: Path, rehub: Call, calling: Callable[[Any], Call]
+) -> None:
+    hub, call = keyed(tmp_path, rehub, calling, of_nsw="operator", r="reader", o="operator")
+    hub.queries.delivery_rows[0] = replace(hub.queries.delivery_rows[0], party="NSW")
+
+    statuses = [
+        call("POST", f"{DELIVERIES}/{DELIVERY}/{act}", headers=[JSON, ("x-api-key", key)], body=json.dumps(body).encode()).status
+        for key in ("of_nsw", "r", "o")
+    ]
+
+    assert statuses == [403, 403, 200]
+    assert [(a[0], a[2]) for a in hub.mending.acts] == [(act, "key:o")]
+
+
+@pytest.mark.parametrize(
+    ("act", "body"),
+    [
+        ("redirect", {"party": "BNN"}),
+        ("redirect", {"party": "BNN", "reason": ""}),
+        ("redirect", {"to": "BNN", "reason": "x"}),
+        ("return", {}),
+        ("correct", {"content": "<x/>"}),
+        ("correct", {"version": "\u0000"}),
+        ("correct", {"version": ""}),
+    ],
+)
+def test_act_out_of_its_form_is_refused(call: Call, hub: Any, act: str, body: Any) -> None:
+    assert call("POST", f"{DELIVERIES}/{DELIVERY}/{act}", headers=[JSON], body=json.dumps(body).encode()).status == 400
+    assert not hub.mending.acts
