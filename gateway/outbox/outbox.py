@@ -20,10 +20,12 @@ from gateway.xml.likeness import alike
 from .attachments.links import Rows, digests_of, link_rows, read_links, write_links
 from .destinations import admitted, permitted
 from .payloads import Payloads, masked
+from .purging import imprint
 from .records import read_header, read_signers, write_problems
 from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row, way
 from .sql import collect
 from .sql import flow as sql
+from .sql.retention import IMPRINT
 
 LEASE = timedelta(seconds=20)  # what a dead process held waits so long; a living one lengthens it (heartbeat.py)
 
@@ -302,16 +304,23 @@ class SqlOutbox:
 
     def _repeat(self, entry: Entry, first: tuple[Any, ...]) -> Reply:
         """Answer a repeat: the first answer where it tells the same, wrapped as it was asked for; otherwise a refusal."""
-        stored, beside = self._database.read(lambda tx: (_first(tx, sql.DOCUMENT, message=first[0]), digests_of(tx, first[0])))
-        kept = self._payloads.unlock(first[0], "document", stored[0]) if stored and stored[0] else b""
-        same = beside == [each.id for each in entry.arrival.attachments]
-        if not (kept and same and alike(kept, masked(entry.envelope.document.content))):
+        if not self._tells_the_same(first[0], entry):
             raise Conflict(
                 Code.CONFLICT, Problem(text="outbox.conflict", path="/Envelope/Header/Reference/messageId", values={"message": first[0]})
             )
         if entry.again is None or first[3] == way(entry):
             return self._reply(first)
         return entry.again(self._first_receipt(entry, first))
+
+    def _tells_the_same(self, message: MessageId, entry: Entry) -> bool:
+        """Compare a repeat with the first message, or with the imprint that is left of one that was purged."""
+        stored, left, beside = self._database.read(
+            lambda tx: (_first(tx, sql.DOCUMENT, message=message), _first(tx, IMPRINT, message=message), digests_of(tx, message))
+        )
+        content, attached = masked(entry.envelope.document.content), [each.id for each in entry.arrival.attachments]
+        if stored is None or stored[0] is None:
+            return left is not None and left[0] == imprint(content, attached)
+        return beside == attached and alike(self._payloads.unlock(message, "document", stored[0]), content)
 
     def _first_receipt(self, entry: Entry, first: tuple[Any, ...]) -> Receipt:
         """Promise again what was promised first, to a sender that asks in another protocol or version."""

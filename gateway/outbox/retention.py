@@ -8,7 +8,7 @@ time the *record* (ids, codes, times, digests). Ledger leaves stay.
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,6 @@ from .purging import Loaded, forget, load, purge
 from .sql import retention as sql
 
 Stage = Literal["content", "record"]
-STAGES: tuple[Stage, ...] = ("content", "record")
 BATCH = 200  # messages in one commit
 BATCH_BYTES = 16_000_000  # of content in one commit, so that large documents make small batches
 LOOKS = 100  # pages walked without a commit until the place is noted
@@ -133,7 +132,7 @@ class Retention:
         self._payloads = payloads
         self._entropy = entropy
 
-    def run(self, schedule: Schedule, *, folder: Path) -> Iterator[Done]:
+    def run(self, schedule: Schedule, *, folder: Path) -> Generator[Done, None, None]:
         """Do what is due, a commit each step; whoever asks for the steps sets the pace, and may stop at any of them.
 
         Raises Conflict where another run is under way, Unavailable where an archive cannot be written: then nothing of its step is purged.
@@ -141,9 +140,11 @@ class Retention:
         run = self._begin(schedule, folder)
         try:
             self._remove_half_made()
-            for walk in _walks(schedule):
+            for walk in _walks(schedule, "content"):
                 yield from self._walk(run, walk)
-            yield from self._expire(run)
+            yield from self._expire(run)  # before the records that find what is in them
+            for walk in _walks(schedule, "record"):
+                yield from self._walk(run, walk)
         finally:
             self._database.commit(lambda tx: tx.changed(sql.END_TURN, me=run.me, now=to_micros(tx.now())))
 
@@ -151,7 +152,7 @@ class Retention:
         """Say what a run would do now; changes nothing."""
         run = Run(me="", now=self._database.read(lambda tx: tx.now()), schedule=schedule, folder=Path())
         seen = Preview()
-        for walk in _walks(schedule):
+        for walk in (*_walks(schedule, "content"), *_walks(schedule, "record")):
             for page in self._pages(run, walk, "") if walk.period is not None else ():
                 for counter, found in ((seen.due, page.due), (seen.held, page.held), (seen.open, page.passed)):
                     counter.update((walk.stage, old.procedure) for old in found)
@@ -180,7 +181,8 @@ class Retention:
             looked, last = looked + 1, page.last
             if page.due or page.passed:
                 looked = 0
-                yield self._settle(run, walk, page)
+                done = self._settle(run, walk, page)
+                yield from [done] if done.messages else []
             elif looked % LOOKS == 0:
                 self._note(run, walk, last)
         if looked:
@@ -283,12 +285,11 @@ class Retention:
 # --- looking at messages ---------------------------------------------------------------------------------------------
 
 
-def _walks(schedule: Schedule) -> Iterator[Walk]:
-    """Name what is walked: first what was passed over, then each period, the content before the record."""
+def _walks(schedule: Schedule, stage: Stage) -> Iterator[Walk]:
+    """Name what a stage walks: first what was passed over, then each period."""
     known = [*schedule.procedures.values(), *schedule.parties.values(), *([schedule.otherwise] if schedule.otherwise else [])]
-    for stage in STAGES:
-        yield Walk(stage=stage)
-        yield from (Walk(stage=stage, period=period) for period in sorted({Walk(stage=stage).of(periods) for periods in known}))
+    yield Walk(stage=stage)
+    yield from (Walk(stage=stage, period=period) for period in sorted({Walk(stage=stage).of(periods) for periods in known}))
 
 
 def _page(tx: Tx, run: Run, walk: Walk, after: str) -> Page | None:

@@ -64,7 +64,6 @@ DROP_CONTENT = (
 DROP_PAYLOAD = delete(PAYLOADS).where(PAYLOADS.c.message == bindparam("of"))
 DROP_PERSONAL = update(MESSAGES).where(M.id == bindparam("of")).values(header=null(), signers=null(), keys=null())
 DROP_KEY = delete(KEYS).where(KEYS.c.value == bindparam("value"), KEYS.c.name == bindparam("name"), KEYS.c.message == bindparam("of"))
-KEYS_OF = select(M.keys).where(M.id == bindparam("id"))
 # A partner's reason and staff's are words about content; a failure's code is not.
 DROP_REASONS = update(DELIVERIES).where(D.message == bindparam("of"), text("state IN ('rejected', 'cancelled')")).values(cause="")
 TOKENS = select(ATTEMPTS.c.token).where(ATTEMPTS.c.delivery == bindparam("delivery"))
