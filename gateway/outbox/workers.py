@@ -1,7 +1,7 @@
 """The threads that keep deliveries going: whichever runs out of work claims what fits, for itself and for the others that are free.
 
 They sleep until somebody rings: whoever makes something due, and once a second, or when the next delivery becomes due, a thread that
-keeps watch. It also learns how partners stand elsewhere and returns what dead workers held, so that carrying costs none of it.
+keeps watch. It also learns how partners stand elsewhere, so that carrying costs none of it.
 """
 
 import threading
@@ -21,7 +21,6 @@ T = TypeVar("T")
 LOOK_SECONDS = 1.0  # how soon what another process wrote is noticed where no one rings
 BREATH_SECONDS = 0.01  # between two rings of the watch, however much becomes due
 SHARE_EVERY = timedelta(seconds=0.9)  # a little less than a look, so that none is left out
-RESCUE_EVERY = timedelta(seconds=10)
 
 
 class Bell:
@@ -87,7 +86,7 @@ class Workers:
         self._stopping = threading.Event()
         self._looking = threading.Lock()  # held by the one thread that claims; guards what is claimed
         self._claimed: deque[tuple[Claim, Turn]] = deque()
-        self._shared_at = self._rescued_at = clock()
+        self._shared_at = clock()
         self._threads = [threading.Thread(target=self._work, name=f"delivery-{n}", daemon=True) for n in range(2 * threads)]
         self._keeper = threading.Thread(target=self._keep_watch, name="delivery-watch", daemon=True)
 
@@ -165,9 +164,6 @@ class Workers:
             if abs(now - self._shared_at) >= SHARE_EVERY:
                 self._shared_at = now
                 self._guarded(self._share)
-            if abs(now - self._rescued_at) >= RESCUE_EVERY:
-                self._rescued_at = now
-                self._guarded(self._outbox.rescue)
             self._bell.ring()
 
     def _rest(self) -> float:
