@@ -62,6 +62,13 @@ def postgres_template(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def empty_postgres_url(postgres_server: str) -> Iterator[str]:
+    """Give a PostgreSQL database without tables, for one test."""
+    with fresh_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
 def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
     """Give a PostgreSQL database with the gateway's tables, empty, for one test."""
     with fresh_database(postgres_server, template=postgres_template) as url:

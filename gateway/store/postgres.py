@@ -187,9 +187,10 @@ class PostgresDatabase:
     def close(self) -> None:
         """Wait for what is under way, then close; whoever comes later gets Unavailable. A second close does nothing."""
         self._closed = True
-        for writer in self._sharing.close():
+        writers = self._sharing.close()
+        for writer in writers:
             writer.close()
-        for _ in range(READERS):
+        for _ in range(READERS if writers else 0):
             with suppress(queue.Empty):  # a read that takes longer ends with the process
                 self._readers.get(timeout=BUSY_SECONDS).close()
 
