@@ -48,11 +48,13 @@ class Listening(threading.Thread):
                 self._stopping.wait(AWAY_SECONDS)
 
     def stop(self) -> None:
-        """Hear and tell no more."""
+        """Hear and tell no more; called when nobody tells any more."""
         self._stopping.set()
         self._stir()
         if self.is_alive():
             self.join()
+        os.close(self._ears)
+        os.close(self._mouth)
 
     def _attend(self, connection: Connection) -> None:
         while not self._stopping.is_set():
