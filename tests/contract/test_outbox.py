@@ -1,82 +1,19 @@
 """What every outbox promises; run over each implementation."""
 
-import os
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from gateway.errors import Conflict, NotValid, Problem, StaleClaim
-from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected, State, next_step
-from gateway.model import (
-    Channel,
-    DeliveryId,
-    MessageId,
-    PartyCode,
-    Receipt,
-    Refusal,
-    Reply,
-    Request,
-    RetryPolicy,
-    Wrapper,
-)
-from gateway.outbox.memory import MemoryOutbox
-from gateway.outbox.outbox import LEASE, SqlOutbox
-from gateway.outbox.payloads import Payloads
+from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Rejected, State
+from gateway.model import Channel, DeliveryId, MessageId, Receipt, Refusal, Reply, Request, Wrapper
+from gateway.outbox.outbox import LEASE
 from gateway.ports import Claim, Handed, Outbox
-from gateway.security.cipher import FileCipher
-from gateway.store.engine import open_database
-from gateway.store.migrate import upgrade
 from gateway.testing.entries import BNN, NSW, START, envelope_text, make_entry
-
-POLICY = RetryPolicy(attempts=3)
-
-
-@dataclass
-class Time:
-    now: datetime = START
-    wakes: list[None] = field(default_factory=list)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_(self, pause: timedelta) -> None:
-        self.now += pause
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def outbox(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Outbox]:
-    def wake() -> None:
-        time.wakes.append(None)
-
-    if request.param == "memory":
-        yield MemoryOutbox(clock=time, entropy=os.urandom, wake=wake)
-        return
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/gateway.db"
-    upgrade(url)
-    database = open_database(url, clock=time)
-    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
-    yield SqlOutbox(database, Payloads(cipher=cipher), clock=time, entropy=os.urandom, wake=wake)
-    database.close()
-
-
-def end(outbox: Outbox, claim: Claim, outcome: Outcome, time: Time) -> State:
-    step = next_step(claim.state, outcome, attempt=claim.attempt, policy=POLICY, now=time(), key=claim.delivery)
-    outbox.settle(claim, step, outcome, Reply(status=200, body=b"reply"))
-    return step.to
-
-
-def claim_one(outbox: Outbox, party: PartyCode = BNN) -> Claim:
-    (claim,) = outbox.claim({party: 1})
-    return claim
+from gateway.testing.settling import Time, claim_one, end
 
 
 def test_record_gives_its_own_answer_and_wakes_the_workers(outbox: Outbox, time: Time) -> None:
@@ -409,58 +346,6 @@ def test_token_of_a_lease_that_ended_holds_nothing(outbox: Outbox, time: Time) -
     outbox.rescue(held_until=time())
 
     assert outbox.handed(claim.delivery, claim.token) == Handed(party=BNN)
-
-
-def test_later_message_of_a_dossier_waits_for_the_earlier_one(outbox: Outbox, time: Time) -> None:
-    for key in (b"1", b"2"):
-        outbox.record(make_entry(key=key, order="dossier"))
-
-    (first,) = outbox.claim({BNN: 10})
-    assert outbox.claim({BNN: 10}) == []
-    end(outbox, first, Delivered(), time)
-
-    assert len(outbox.claim({BNN: 10})) == 1
-
-
-def test_dossiers_do_not_wait_for_each_other(outbox: Outbox) -> None:
-    for key, reference in ((b"1", "R1"), (b"2", "R2")):
-        outbox.record(make_entry(key=key, order="dossier", reference=reference))
-
-    assert len(outbox.claim({BNN: 10})) == 2
-
-
-def test_dead_delivery_lets_the_next_of_its_dossier_go(outbox: Outbox, time: Time) -> None:
-    for key in (b"1", b"2"):
-        outbox.record(make_entry(key=key, order="dossier"))
-
-    end(outbox, claim_one(outbox), Rejected(reason="no"), time)
-
-    assert len(outbox.claim({BNN: 10})) == 1
-
-
-def test_probe_takes_the_earliest_though_it_is_not_due(outbox: Outbox, time: Time) -> None:
-    for key in (b"1", b"2"):
-        outbox.record(make_entry(key=key))
-    for claim in outbox.claim({BNN: 10}):
-        end(outbox, claim, Failed(code="timeout"), time)
-
-    assert outbox.claim({BNN: 10}) == []
-    assert len(outbox.claim({}, probes=frozenset({BNN}))) == 1
-
-
-def test_probe_never_polls_early(outbox: Outbox, time: Time) -> None:
-    outbox.record(make_entry())
-    end(outbox, claim_one(outbox), Accepted(reference="T", ask_again_in=timedelta(hours=1)), time)
-
-    assert outbox.claim({}, probes=frozenset({BNN})) == []
-
-
-def test_hurry_makes_what_waits_due(outbox: Outbox, time: Time) -> None:
-    outbox.record(make_entry())
-    end(outbox, claim_one(outbox), Failed(code="timeout"), time)
-
-    assert outbox.hurry(BNN) == 1
-    assert len(outbox.claim({BNN: 10})) == 1
 
 
 def test_replay_gives_a_rejected_delivery_a_new_life(outbox: Outbox, time: Time) -> None:

@@ -1,0 +1,49 @@
+"""Every outbox there is, over a clock that the test moves."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.outbox.memory import MemoryOutbox
+from gateway.outbox.outbox import SqlOutbox
+from gateway.outbox.payloads import Payloads
+from gateway.ports import Database, Outbox
+from gateway.security.cipher import FileCipher
+from gateway.store.engine import open_database
+from gateway.store.migrate import upgrade
+from gateway.testing.settling import Time
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def _opened(url: str, time: Time) -> Iterator[Database]:
+    upgrade(url)
+    database = open_database(url, clock=time)
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Database]:
+    """Each database, empty."""
+    yield from _opened(_url(request, tmp_path), time)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def outbox(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Outbox]:
+    """Each outbox, empty."""
+    if request.param == "memory":
+        yield MemoryOutbox(clock=time, entropy=os.urandom, wake=time.wake)
+        return
+    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
+    for database in _opened(_url(request, tmp_path), time):
+        yield SqlOutbox(database, Payloads(cipher=cipher), clock=time, entropy=os.urandom, wake=time.wake)
+
+
+def _url(request: pytest.FixtureRequest, folder: Path) -> str:
+    return str(request.getfixturevalue("postgres_url")) if request.param == "postgresql" else f"sqlite:///{folder}/gateway.db"
