@@ -9,9 +9,10 @@ from gateway.model import Arrival, PartyCode, Reply
 from gateway.ports import Claim
 
 from .papers import PARTNERS, Desk, Paper
-from .stage import SECOND, Process, Stage
+from .stage import SECOND, Actor, Process, Stage
 
 PATIENCE = 90 * SECOND  # in which a partner that is well gets something of what is due to it, whatever became of the others
+PROBES = 5  # that may hang at a partner, one for every few seconds of the longest timeout
 CONCURRENCY = {p.code: p.limits.concurrency for p in PARTNERS}
 
 
@@ -88,7 +89,7 @@ class Auditor:
     noted: dict[str, None] = field(default_factory=dict)  # tokens
     healthy: dict[str, bool] = field(default_factory=dict)
     served_at: dict[str, int] = field(default_factory=dict)  # true time of a partner's last claim, or of its recovery
-    under_way: Counter[tuple[str, str]] = field(default_factory=Counter)
+    under_way: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
     queues: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # partner, dossier -> deliveries in order
     held: dict[str, Held] = field(default_factory=dict)  # by token
     time_fault_at: int = -1  # true time
@@ -152,6 +153,8 @@ class Auditor:
         }
         if doing in check:
             check[doing](move, case, was)
+        elif doing == "lengthen":
+            self._lengthened(move, was)
         elif doing != "hurry":
             self.violation(f"delivery {move.delivery} became {now.state} by {doing or 'nobody'}")
         if now.state in ENDED:
@@ -200,6 +203,9 @@ class Auditor:
         self._unless(ended or dead, f"delivery {move.delivery} was taken from a living worker within its lease")
         _ = case
 
+    def _lengthened(self, move: Move, was: Look) -> None:
+        self._unless(self.held[was.token].process is self.stage.current.process, f"the lease of {move.delivery} was lengthened by another")
+
     def _replayed(self, move: Move, case: Case, was: Look) -> None:
         _ = move, was
         self.stage.counts["replayed"] += 1
@@ -237,7 +243,7 @@ class Auditor:
             self.violation(f"a request left for {party} without a claim")
             return
         case, kind = self.cases[claim.delivery], body.partition(" ")[0]
-        self._count(actor.process, party)
+        self._count(actor, party)
         self._unless(claim.token in self.noted, f"delivery {claim.delivery} left before it was noted")
         self._unless((kind == "poll") is (claim.state is State.AWAITING_REPLY), f"delivery {claim.delivery}: {kind} from {claim.state}")
         self._unless(claim.message in body, f"delivery {claim.delivery} left with another message")
@@ -261,15 +267,16 @@ class Auditor:
         """Say whether a claim may have ended in honest hands."""
         return self.time_fault_at >= self.held[token].since
 
-    def _count(self, process: Process | None, party: PartyCode) -> None:
-        place = (process.name if process else "", party)
+    def _count(self, actor: Actor, party: PartyCode) -> None:
+        place = (actor.process.name if actor.process else "", party, actor.probe)
         self.under_way[place] += 1
-        self._unless(self.under_way[place] <= CONCURRENCY[party] + 1, f"{party} has more requests under way than it bears")  # and a probe
+        bears = PROBES if actor.probe else CONCURRENCY[party]
+        self._unless(self.under_way[place] <= bears, f"{party} has more requests under way than it bears")
 
     def back(self, party: PartyCode) -> None:
         """See that a request is no longer waited for."""
-        process = self.stage.current.process
-        self.under_way[process.name if process else "", party] -= 1
+        actor = self.stage.current
+        self.under_way[actor.process.name if actor.process else "", party, actor.probe] -= 1
 
     def arrived(self, party: PartyCode, message: str, key: str) -> None:
         """See a message arrive."""

@@ -1,7 +1,7 @@
 """A node: the real intake, delivery, workers and circuits in a process that dies and starts again."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -10,7 +10,8 @@ from gateway.errors import Unavailable
 from gateway.intake import Intake
 from gateway.model import Arrival, Reply, Request
 from gateway.outbox.circuit import Carried, Circuits
-from gateway.outbox.workers import Bell, Workers
+from gateway.outbox.heartbeat import Heartbeat
+from gateway.outbox.workers import Bell, Carry, Workers
 from gateway.ports import Claim, Outbox
 from gateway.routing.judge import Judge
 from gateway.security.prover import Prover
@@ -22,7 +23,7 @@ from .stage import Death, Process, Stage
 from .stores import Store
 from .threads import Threads
 
-THREADS = 6  # more than partners, so that all of them may hang but one
+PLACES = 4
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -57,6 +58,7 @@ class Node:
         self._threads = threads
         self._alone = alone
         self._bell = Bell()
+        self._skew = timedelta(seconds=stage.rng.choice(store.skews))
         self._lives = 0
         self._process: Process | None = None
         self._intake: Intake | None = None
@@ -66,22 +68,24 @@ class Node:
         stage = self._stage
         self._lives += 1
         self._process = process = Process(f"{self._name}.{self._lives}", self._died)
-        outbox = self._store.outbox(self._ring)
+        outbox = self._store.outbox(self._ring, self._clock)
         self._intake = Intake(
-            prover=cast("Prover", self._desk), judge=cast("Judge", self._desk), rules=lambda: RULES, outbox=outbox, clock=stage.wall,
+            prover=cast("Prover", self._desk), judge=cast("Judge", self._desk), rules=lambda: RULES, outbox=outbox, clock=self._clock,
             entropy=stage.entropy, watch=self._watch,
         )  # fmt: skip
         delivery = Delivery(
             outbox=outbox, adapters=self._adapters, rules=lambda: RULES, sealer=Unsealed(stage), transport=self._network,
-            prover=cast("Prover", self._desk), clock=stage.wall, watch=self._watch,
+            prover=cast("Prover", self._desk), clock=self._clock, watch=self._watch,
         )  # fmt: skip
         self._threads.process = process
         self._bell = Bell()
+        heartbeat = Heartbeat(outbox, watch=self._watch)
         workers = Workers(
-            carry=partial(self._carry, delivery), outbox=outbox, circuits=Circuits(), parties=lambda: PARTNERS, clock=stage.wall,
-            watch=self._watch, bell=self._bell, threads=THREADS,
+            carry=heartbeat.carrying(cast("Carry", partial(self._carry, delivery))), outbox=outbox, circuits=Circuits(),
+            parties=lambda: PARTNERS, clock=self._clock, watch=self._watch, bell=self._bell, threads=PLACES,
+            exchange=self._store.exchange(self._clock),
         )  # fmt: skip
-        stage.enter(f"{process.name}/start", partial(self._start, outbox, workers), process)
+        stage.enter(f"{process.name}/start", partial(self._start, outbox, workers, heartbeat), process)
 
     def receive(self, arrival: Arrival) -> Reply | None:
         """Take a message in, in the sender's own time; None where the machine is off, or dies over it."""
@@ -97,7 +101,10 @@ class Node:
             actor.process = None
             actor.doing = ""
 
-    def _start(self, outbox: Outbox, workers: Workers) -> None:
+    def _clock(self) -> datetime:
+        return self._stage.wall() + self._skew
+
+    def _start(self, outbox: Outbox, workers: Workers, heartbeat: Heartbeat) -> None:
         """Begin as bootstrap does; where the database is away it is tried again, as a service manager would."""
         while self._alone:
             try:
@@ -105,13 +112,14 @@ class Node:
                 break
             except Unavailable:
                 self._stage.sleep(1)
-        self._threads.process = self._stage.current.process
+        process = self._threads.process = self._stage.current.process
+        self._stage.enter(f"{process.name if process else ''}/heartbeat", heartbeat.run, process)
         workers.start()
         self._stage.disturbed()
 
     def _carry(self, delivery: Delivery, claim: Claim, **asked: Any) -> Carried:
         actor = self._stage.current
-        actor.claim = claim
+        actor.claim, actor.probe = claim, asked.get("probe", False)
         try:
             return delivery.carry(claim, **asked)
         finally:

@@ -16,8 +16,8 @@ from .stores import MakeStore, Store, stores
 from .threads import Threads, staged
 
 EPISODE = (800, 3000)  # steps under faults: long enough for everything to happen to somebody, short enough to be read
-PEACE_SECONDS = 4 * 3600  # simulated, in which all that is left must end
-PEACE_STEPS = 200_000
+PEACE_SECONDS = 3600  # simulated, in which all that is left must end
+PEACE_STEPS = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def _play(cast: Cast, rng: Random) -> None:
     senders = Senders(stage, auditor, cast.desk, nodes)
     for n in range(rng.randrange(1, 8)):
         stage.enter(f"sender{n}", senders.play)
-    operator = Operator(stage, auditor, cast.store.outbox(lambda: None), every=rng.choice((20, 100, 1000)))
+    operator = Operator(stage, auditor, cast.store.outbox(lambda: None, stage.wall), every=rng.choice((20, 100, 1000)))
     stage.enter("operator", operator.play)
     network.moods()
     length = rng.randint(*EPISODE)

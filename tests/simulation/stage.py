@@ -35,16 +35,18 @@ class Process:
     name: str
     on_death: Callable[[], None]
     alive: bool = True
+    stopped_until: int = 0  # true time
 
 
 @dataclass(slots=True, eq=False)
 class Actor:
-    """Somebody who acts; `process` is the one that it plays in at the moment, `doing` and `claim` what it is about there."""
+    """Somebody who acts; `process` is the one that it plays in at the moment, what it is about there is `doing` and `claim`."""
 
     name: str
     process: Process | None = None
     doing: str = ""
     claim: Claim | None = None
+    probe: bool = False  # its claim only asks whether the partner is there
     opened: bool = False  # a door looked into what this sender brought
     known: str = ""  # the message that its paper already was when it came
     ticket: int = 0  # of its present sleep; a wake-up with another one comes too late
@@ -161,7 +163,7 @@ class Stage:
         elif (draw := draw - faults.switch) < faults.die:
             self._die(actor)
         elif (draw := draw - faults.die) < faults.stall:
-            self._stall()
+            self._stall(actor)
         elif draw - faults.stall < faults.jump:
             self._jump()
 
@@ -179,22 +181,25 @@ class Stage:
             self.kill(actor.process)
             raise Death
 
-    def _stall(self) -> None:
-        """A process is stopped for a while, as by a hypervisor, though it does not know."""
-        pause = self.rng.uniform(1, 150)
-        self.disturbed(time=True)
-        self.happens("stalled", f"{pause:.0f} s")
-        self.sleep(pause)
-        self.disturbed(time=True)
+    def _stall(self, actor: Actor) -> None:
+        """A process is stopped for a while, as by a hypervisor, and does not know."""
+        if actor.process is not None:
+            pause = self.rng.uniform(1, 150)
+            actor.process.stopped_until = self.elapsed + int(pause * SECOND)
+            self.later(pause, lambda: self.disturbed(time=True))
+            self.disturbed(time=True)
+            self.happens("stalled", f"{pause:.0f} s")
+            self._ready.append(actor)
+            self._leave(actor)
 
     def _jump(self) -> None:
         self.offset += (leap := int(self.rng.uniform(-300, 300) * SECOND))
-        self.disturbed(time=True)
+        self.disturbed(time=True, for_=max(-leap, 0))  # what is waited for by the clock comes later by as much
         self.happens("clock jumped", f"{leap / SECOND:.0f} s")
 
-    def disturbed(self, *, time: bool = False) -> None:
-        """Remember that something delays everybody; `time` says that leases may end in honest hands."""
-        self.disturbed_at = self.elapsed
+    def disturbed(self, *, time: bool = False, for_: int = 0) -> None:
+        """Remember that something delays everybody for a time; `time` says that leases may end in honest hands."""
+        self.disturbed_at = max(self.disturbed_at, self.elapsed) + for_
         if time:
             self.on_time_fault()
 
@@ -236,9 +241,15 @@ class Stage:
                 continue
             at = int(self.rng.random() * len(self._ready))
             self._ready[at], self._ready[-1] = self._ready[-1], self._ready[at]
-            self.current = self._ready.pop()
-            self.current.play.switch()
-            self.current = self._nobody
+            self._turn(self._ready.pop())
+
+    def _turn(self, actor: Actor) -> None:
+        if actor.process is not None and actor.process.stopped_until > self.elapsed:
+            self.later((actor.process.stopped_until - self.elapsed) / SECOND, lambda: self._ready.append(actor))
+            return
+        self.current = actor
+        actor.play.switch()
+        self.current = self._nobody
 
     def close(self) -> None:
         """Send everybody home."""

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +16,13 @@ from sqlalchemy import Executable
 from gateway.errors import StaleClaim, Unavailable
 from gateway.lifecycle import State
 from gateway.model import DeliveryId
+from gateway.outbox.circuit import Exchange
+from gateway.outbox.destinations import Destinations
 from gateway.outbox.memory import MemoryOutbox, Row
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
-from gateway.ports import Claim, Database, Outbox, Tx
+from gateway.outbox.workers import alone
+from gateway.ports import Claim, Clock, Database, Outbox, Tx
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
 from gateway.store.times import from_micros
@@ -29,7 +32,7 @@ from .stage import Stage
 
 T = TypeVar("T")
 
-READS = frozenset({"answered", "load"})
+READS = frozenset({"answered", "load", "due_in"})
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108  # nothing of it must survive, and a disk that syncs would be waited for
 OBSERVE = """
 CREATE TABLE observed (
@@ -54,8 +57,13 @@ END;
 class Store(Protocol):
     """A durable middle under observation; outlives the nodes."""
 
-    def outbox(self, wake: Callable[[], None]) -> Outbox:
+    skews: tuple[float, ...]  # by how many seconds nodes' clocks may differ from its own
+
+    def outbox(self, wake: Callable[[], None], clock: Clock) -> Outbox:
         """Give a node its outbox."""
+
+    def exchange(self, clock: Clock) -> Exchange:
+        """Give a node its way to tell others how partners stand."""
 
     def stored(self) -> dict[str, tuple[str, str]]:
         """Give each delivery's state and cause, in the order in which they were recorded."""
@@ -78,6 +86,8 @@ class Watched:
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         stage, actor = self._stage, self._stage.current
         subject: Any = args[0] if args else ""
+        if probes := kwargs.get("probes"):
+            kwargs["probes"] = dict.fromkeys(sorted(probes)).keys()  # a set whose order is no hash's
         stage.point(name, subject.delivery if isinstance(subject, Claim) else getattr(subject, "id", ""))
         actor.doing = name
         try:
@@ -111,6 +121,10 @@ class _Rows(dict[DeliveryId, Row]):
         super().__init__()
         self._auditor = auditor
 
+    def update(self, rows: Mapping[DeliveryId, Row]) -> None:  # type: ignore[override]
+        for key, row in rows.items():
+            self[key] = row
+
     def __setitem__(self, key: DeliveryId, row: Row) -> None:
         before = self.get(key)
         super().__setitem__(key, row)
@@ -130,11 +144,16 @@ class MemoryStore:
         """Begin empty."""
         self._stage = stage
         self._auditor = auditor
+        self.skews: tuple[float, ...] = (0.0,)
         self._wakes: list[Callable[[], None]] = []
         self._outbox = MemoryOutbox(clock=stage.wall, entropy=stage.entropy, wake=self._wake)
         self._outbox.shelf.rows = _Rows(auditor)
 
-    def outbox(self, wake: Callable[[], None]) -> Outbox:
+    def exchange(self, clock: Clock) -> Exchange:  # noqa: ARG002  # the store's
+        """Let every node learn for itself."""
+        return alone
+
+    def outbox(self, wake: Callable[[], None], clock: Clock) -> Outbox:  # noqa: ARG002  # there is one clock
         """Give a node its outbox."""
         if wake not in self._wakes:
             self._wakes.append(wake)
@@ -234,6 +253,7 @@ class SqliteStore:
     def __init__(self, stage: Stage, auditor: Auditor, template: Path, file: Path) -> None:
         """Begin with a copy of the template."""
         shutil.copyfile(template, file)
+        self.skews: tuple[float, ...] = (0.0, 0.0, -3.0, 3.0, -600.0, 600.0)
         self._stage = stage
         self._auditor = auditor
         self._seen = 0
@@ -241,10 +261,14 @@ class SqliteStore:
         self.database = open_database(f"sqlite:///{file}", clock=stage.wall)
         self._failing = _Failing(self.database, stage, self._observe)
 
-    def outbox(self, wake: Callable[[], None]) -> Outbox:
+    def exchange(self, clock: Clock) -> Exchange:
+        """Give a node its way to tell others how partners stand."""
+        return Destinations(self._failing, clock=clock).exchange
+
+    def outbox(self, wake: Callable[[], None], clock: Clock) -> Outbox:
         """Give a node its outbox."""
         stage = self._stage
-        inner = SqlOutbox(self._failing, Payloads(cipher=_Plain()), clock=stage.wall, entropy=stage.entropy, wake=wake)
+        inner = SqlOutbox(self._failing, Payloads(cipher=_Plain()), clock=clock, entropy=stage.entropy, wake=wake)
         return cast("Outbox", Watched(inner, stage, self._auditor, bare=False))
 
     def stored(self) -> dict[str, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Threads, locks, conditions and events as actors of a stage, under the names of `threading`, for the one module that starts threads."""
+"""Threads, locks, conditions and events as actors of a stage, under the names of `threading`, for the modules that start threads."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -6,11 +6,11 @@ from types import TracebackType
 from typing import Self
 from unittest.mock import patch
 
-from gateway.outbox import workers
+from gateway.outbox import heartbeat, workers
 
 from .stage import Actor, Process, Stage
 
-LATE = 40  # how many times longer than asked a timed wait may last: idle machines are slow, and idle steps show nothing
+LATE = 40  # how many times longer than asked the workers' timed waits may last: idle machines are slow, and idle steps show nothing
 
 
 class _Line:
@@ -52,8 +52,9 @@ class _Lock:
 
 
 class _Condition:
-    def __init__(self, stage: Stage, lock: _Lock) -> None:
+    def __init__(self, stage: Stage, lock: _Lock, late: float) -> None:
         self._stage = stage
+        self._late = late
         self._lock = lock
         self._line = _Line(stage)
 
@@ -67,9 +68,14 @@ class _Condition:
     def wait(self, timeout: float | None = None) -> bool:
         self._lock.__exit__(None, None, None)
         try:
-            return self._line.wait(None if timeout is None else timeout * self._stage.rng.uniform(1, LATE))
+            return self._line.wait(_stretched(self._stage, timeout, self._late))
         finally:
             self._lock.__enter__()
+
+    def wait_for(self, holds: Callable[[], bool], timeout: float | None = None) -> bool:
+        while not (held := holds()) and self.wait(timeout):
+            pass
+        return held or holds()
 
     def notify(self, n: int = 1) -> None:
         self._line.call(n)
@@ -79,7 +85,9 @@ class _Condition:
 
 
 class _Event:
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, late: float) -> None:
+        self._stage = stage
+        self._late = late
         self._line = _Line(stage)
         self._set = False
 
@@ -94,7 +102,13 @@ class _Event:
         self._set = False
 
     def wait(self, timeout: float | None = None) -> bool:
-        return self._set or self._line.wait(timeout)
+        if not self._set:
+            self._line.wait(_stretched(self._stage, timeout, self._late))
+        return self._set
+
+
+def _stretched(stage: Stage, seconds: float | None, late: float) -> float | None:
+    return None if seconds is None else seconds * stage.rng.uniform(1, late)
 
 
 class _Thread:
@@ -111,9 +125,10 @@ class _Thread:
 class Threads:
     """Stands in for the module `threading`; whatever starts, starts in `process`."""
 
-    def __init__(self, stage: Stage) -> None:
-        """Make threads of a stage's actors."""
+    def __init__(self, stage: Stage, *, late: float = 1.0) -> None:
+        """Make threads of a stage's actors, whose timed waits last up to `late` times as long as asked."""
         self.stage = stage
+        self._late = late
         self.process: Process | None = None
 
     def Thread(self, *, target: Callable[[], None], name: str = "", daemon: bool = False) -> _Thread:  # noqa: ARG002, N802  # as threading has it
@@ -126,16 +141,16 @@ class Threads:
 
     def Condition(self, lock: _Lock | None = None) -> _Condition:  # noqa: N802  # as threading has it
         """Make a condition."""
-        return _Condition(self.stage, lock or _Lock(self.stage))
+        return _Condition(self.stage, lock or _Lock(self.stage), self._late)
 
     def Event(self) -> _Event:  # noqa: N802  # as threading has it
         """Make an event."""
-        return _Event(self.stage)
+        return _Event(self.stage, self._late)
 
 
 @contextmanager
 def staged(stage: Stage) -> Iterator[Threads]:
-    """Let the workers' threads be actors, until the stage is empty."""
-    threads = Threads(stage)
-    with patch.object(workers, "threading", threads):
+    """Let the threads of workers be actors, until the stage is empty; the heart beats in time."""
+    threads = Threads(stage, late=LATE)
+    with patch.object(workers, "threading", threads), patch.object(heartbeat, "threading", Threads(stage)):
         yield threads
