@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -17,23 +17,32 @@ from .config import Settings
 from .delivery import Delivery
 from .errors import Code, Problem, Unavailable
 from .intake import Intake
-from .model import MessageId, Party, uuid7
+from .model import MessageId, Party, Schedule, uuid7
 from .outbox.acts import Acts, Notice, Undelivered, Ways
+from .outbox.attachments.collecting import Collector
+from .outbox.attachments.folder import FolderStore
+from .outbox.attachments.keeping import Attachments
+from .outbox.attachments.objects import ObjectStore
+from .outbox.attachments.rows import RowStore
 from .outbox.circuit import Circuits
 from .outbox.destinations import Destinations
 from .outbox.heartbeat import Heartbeat
 from .outbox.history import History
+from .outbox.holds import Holds, Kind
+from .outbox.housekeeper import Housekeeper, read_hours
 from .outbox.mender import Mender
 from .outbox.mending import Mending
 from .outbox.outbox import SqlOutbox
 from .outbox.payloads import Payloads
+from .outbox.retention import Retention
 from .outbox.workers import Bell, Workers
-from .ports import Adapter, Database, Entropy, Inbound, Watch
+from .ports import Adapter, ChunkStore, Cipher, Database, Entropy, Inbound, Watch
 from .protocols.vnsw.dialects import DIALECTS
 from .protocols.vnsw.door import VnswDoor
 from .protocols.vnsw.notice import Notices
 from .routing.judge import Judge
 from .routing.redirect import route_to
+from .routing.retention import schedule_of
 from .routing.rules import Rules, RuleSet, load
 from .security.cipher import FileCipher
 from .security.prover import Prover
@@ -47,12 +56,14 @@ from .store.queries import Queries
 from .store.sole import Sole
 from .store.times import utc
 from .telemetry import Telemetry, logger
-from .transport.http import HttpTransport
+from .transport.http import HttpTransport, Signing
+from .transport.parts import ReadContent
 from .xml.schemas import Schemas
 from .xml.shipped import shipped
 
 ADAPTERS = "nsw_gateway.adapters"
 RELOAD_SECONDS = 1.0
+STORAGE_PATIENCE = timedelta(seconds=30)  # for one chunk in S3-compatible storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +89,17 @@ class Hub:
     watch: Watch
     mending: Mending
     history: History
+    attachments: Attachments
     _database: Database
     _standby: Database | None
     _listening: Listening | None
     _heartbeat: Heartbeat
     _workers: Workers
+    holds: Holds
     _mender: Mender
+    _housekeeper: Housekeeper
     _reloader: "Reloader"
+    _collector: Collector
 
     def clock(self) -> datetime:
         """Give the present."""
@@ -106,9 +121,13 @@ class Hub:
             self._heartbeat.start()
             self._workers.start()
         self._mender.start()
+        self._collector.start()
+        self._housekeeper.start()
 
     def stop(self) -> None:
         """Finish what is under way and close."""
+        self._housekeeper.stop()
+        self._collector.stop()
         self._mender.stop()
         self._workers.stop()
         self._heartbeat.stop()
@@ -138,6 +157,10 @@ class Store:
     destinations: Destinations
     mending: Mending
     history: History
+    retention: Retention
+    holds: Holds
+    cipher: Cipher
+    schedule: Callable[[], Schedule]
 
 
 class Reloader(threading.Thread):
@@ -222,6 +245,10 @@ def open_store(settings: Settings) -> Iterator[Store]:
             destinations=Destinations(database, clock=now),
             mending=_mending(settings, database, payloads, ways=ways_of(cache(lambda: _rules(settings)), cache(discover))),
             history=History(database, payloads),
+            retention=Retention(database, payloads, entropy=os.urandom),
+            holds=Holds(database, entropy=os.urandom, known=known_to(cache(lambda: _rules(settings)))),
+            cipher=payloads.cipher,
+            schedule=lambda: schedule_of(_rules(settings)),
         )
     finally:
         database.close()
@@ -246,6 +273,7 @@ def build(settings: Settings) -> Hub:
     database = open_database(settings.database)
     entropy = Randomness()
     payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=entropy))
+    attachments = keep_attachments(settings, database, payloads.cipher, entropy=entropy)
     standby = open_standby(settings.database_read_url) if settings.database_read_url else None
     bell = Bell()
     listening = Listening(settings.database, bell.ring) if database.kind == "postgresql" else None
@@ -257,7 +285,8 @@ def build(settings: Settings) -> Hub:
     orders = Bell()
     mending = _mending(settings, database, payloads, ways=ways_of(lambda: rules.current, lambda: adapters), wake=wake, begin=orders.ring)
     delivery = Delivery(
-        outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, transport=_transport(settings), prover=prover,
+        outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, transport=_transport(settings, attachments.read),
+        prover=prover,
         clock=now, watch=telemetry,
     )  # fmt: skip
     heartbeat = Heartbeat(outbox, watch=telemetry)
@@ -268,7 +297,16 @@ def build(settings: Settings) -> Hub:
     )  # fmt: skip
     return Hub(
         settings=settings,
-        intake=Intake(prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=entropy, watch=telemetry),
+        intake=Intake(
+            prover=prover,
+            judge=judge,
+            rules=lambda: rules.current,
+            outbox=outbox,
+            clock=now,
+            entropy=entropy,
+            watch=telemetry,
+            carries=lambda party: party.collects or (party.adapter in adapters and adapters[party.adapter].profile.attachments),
+        ),
         mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
         outbox=outbox,
         queries=Queries(standby or database, payloads.unlock),
@@ -286,14 +324,40 @@ def build(settings: Settings) -> Hub:
         watch=telemetry,
         mending=mending,
         history=History(database, payloads),
+        attachments=attachments,
         _database=database,
         _standby=standby,
         _listening=listening,
         _heartbeat=heartbeat,
         _workers=workers,
+        holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _mender=Mender(mending, bell=orders, watch=telemetry),
+        _housekeeper=_housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
         _reloader=Reloader(rules, watch=telemetry),
+        _collector=Collector(attachments, watch=telemetry),
     )
+
+
+def _housekeeping(settings: Settings, retention: Retention, *, rules: Callable[[], RuleSet], watch: Watch) -> Housekeeper:
+    return Housekeeper(
+        retention,
+        schedule=lambda: schedule_of(rules()),
+        folder=settings.archive_folder,
+        hours=read_hours(settings.retention_hours),
+        zone=lambda: rules().zone,
+        clock=now,
+        watch=watch,
+    )
+
+
+def known_to(rules: Callable[[], RuleSet]) -> Callable[[Kind, str], bool]:
+    """Tell holds which parties and procedures the rules have."""
+
+    def known(kind: Kind, value: str) -> bool:
+        party = rules().party(value) if kind == "party" else None
+        return (party is not None and party.code == value) or (kind == "procedure" and value in rules().catalogue)
+
+    return known
 
 
 def ways_of(rules: Callable[[], RuleSet], adapters: Callable[[], Mapping[str, Adapter]]) -> Ways:
@@ -322,10 +386,41 @@ def _waking(ring: Callable[[], None], listening: Listening | None) -> Callable[[
     return wake
 
 
-def _transport(settings: Settings) -> HttpTransport:
+def keep_attachments(settings: Settings, database: Database, cipher: Cipher, *, entropy: Entropy) -> Attachments:
+    """Open the stores of attachments; new ones go where the settings say. Raises Unavailable where that cannot be."""
+    chosen = settings.attachments.partition(":")[0] or ("folder" if database.kind == "sqlite" else "database")
+    if chosen == "folder" and database.kind != "sqlite" and not settings.attachments_shared:
+        raise Unavailable(Code.RULES, Problem(text="attachments.not-shared", path="NSW_ATTACHMENTS"))
+    folder = settings.home / "attachments"
+    stores: dict[str, ChunkStore] = {"database": RowStore(database)}
+    if chosen == "folder" or folder.is_dir():
+        stores["folder"] = FolderStore(folder)
+    if chosen == "s3":
+        stores["s3"] = _storage(settings)
+    return Attachments(database, cipher, stores=[stores.pop(chosen), *stores.values()], entropy=entropy)
+
+
+def _storage(settings: Settings) -> ObjectStore:
+    """Reach S3-compatible storage with its keys; raises Unavailable where the settings do not say how."""
+    try:
+        lines = settings.s3_credentials.read_text("utf-8").split() if settings.s3_credentials else []
+    except (OSError, UnicodeError):
+        lines = []
+    access_key, secret_key = lines if len(lines) == 2 else (settings.s3_access_key, settings.s3_secret_key)  # noqa: PLR2004  # two lines
+    if not (settings.s3_endpoint and access_key and secret_key):
+        raise Unavailable(Code.RULES, Problem(text="attachments.no-keys", path="NSW_S3_ENDPOINT, NSW_S3_CREDENTIALS"))
+    signing = Signing(region=settings.s3_region, access_key=access_key, secret_key=secret_key)
+    transport = HttpTransport(signing=signing, ca_file=settings.outgoing_ca)
+    bucket, _, prefix = settings.attachments.removeprefix("s3://").partition("/")
+    return ObjectStore(
+        lambda request: transport.send(request, timeout=STORAGE_PATIENCE), bucket=f"{settings.s3_endpoint}/{bucket}", prefix=prefix
+    )
+
+
+def _transport(settings: Settings, read: ReadContent) -> HttpTransport:
     """Reach partners with the gateway's own certificate."""
     certificate, key = settings.pki / "gateway.cert.pem", settings.pki / "gateway.key.pem"
-    return HttpTransport(client_certificate=certificate, client_key=key, ca_file=settings.outgoing_ca)
+    return HttpTransport(client_certificate=certificate, client_key=key, ca_file=settings.outgoing_ca, read=read)
 
 
 def _present(*folders: Path) -> tuple[Path, ...]:

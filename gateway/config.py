@@ -36,10 +36,33 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(default=None, description="PEM key of that certificate")
     tls_client_ca: Path | None = Field(default=None, description="PEM authorities whose client certificates are asked for")
     outgoing_ca: Path | None = Field(default=None, description="PEM authorities that partners' servers are checked against")
+    attachments: str = Field(
+        default="",
+        pattern=r"^(database|folder|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*)?$",
+        description="where attachments lie: database, folder (NSW_HOME/attachments), s3://BUCKET/PREFIX; "
+        "default: folder on SQLite, database on PostgreSQL",
+    )
+    attachments_shared: bool = Field(default=False, description="true where every node has the same NSW_HOME/attachments mounted")
+    attachment_bytes: int = Field(
+        default=209_715_200, ge=1_048_576, le=10_737_418_240, description="bytes of one message with all its attachments, at most"
+    )
+    s3_endpoint: str = Field(default="", pattern=r"^(https?://[^\s/]+)?$", description="address of the S3-compatible storage")
+    s3_region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,64}$", description="region that its requests are signed for")
+    s3_access_key: str = Field(default="", repr=False, description="its access key")
+    s3_secret_key: str = Field(default="", repr=False, description="its secret key; better NSW_S3_CREDENTIALS")
+    s3_credentials: Path | None = Field(default=None, description="file with the access key and the secret key, a line each")
     threads: int = Field(default=8, ge=1, le=256, description="deliveries under way at once in this process")
     intake_threads: int = Field(default=4, ge=1, le=256, description="messages taken in at once in this process")
     four_eyes: FourEyes = Field(
         default=FourEyes.OFF, description="which acts of staff on deliveries wait until a second person approves them: off, bulk or all"
+    )
+    archive: Path | None = Field(
+        default=None, description="folder into which content is archived before it is purged; default: NSW_HOME/archive"
+    )
+    retention_hours: str = Field(
+        default="01:00-05:00",
+        pattern=r"^(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d|off)$",
+        description="when retention runs, in the gateway's zone; off: only by 'nsw retention run'",
     )
     language: str = Field(default="", description="language of the command line; default: the first of the gateway's own party")
 
@@ -65,6 +88,11 @@ class Settings(BaseSettings):
     def schema_folder(self) -> Path:
         """The folder whose files override the shipped schemas."""
         return self.schemas or self.home / "schemas"
+
+    @property
+    def archive_folder(self) -> Path:
+        """The folder of archives."""
+        return self.archive or self.home / "archive"
 
     @property
     def pki(self) -> Path:

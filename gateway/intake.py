@@ -107,6 +107,7 @@ class Intake:
             deliveries=tuple(DeliveryId(uuid7(now, self._entropy(10))) for _ in routes),
             warnings=(*proven.warnings, *judgement.warnings),
             seal=proven.sender.accepts.signature,
+            attachments=envelope.attachments,
         )
 
     def _refuse(self, arrival: Arrival, opened: Opened | None, door: Inbound, error: GatewayError) -> Reply:

@@ -329,6 +329,7 @@ class Receipt:
     deliveries: tuple[DeliveryId, ...] = ()
     warnings: tuple[Problem, ...] = ()
     seal: str = "none"
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

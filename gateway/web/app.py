@@ -11,7 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from gateway.model import PartyCode
 
 from . import errors
-from .api import deliveries, documents, jobs, mailbox, messages
+from .api import attachments, deliveries, documents, holds, jobs, mailbox, messages
 from .api.gate import Gate
 from .api.openapi import DESCRIPTION, TITLE, describing
 from .auth import Access
@@ -48,10 +48,11 @@ def create_app(hub: "Hub") -> FastAPI:
         telemetry=SILENT,
     )
     door = SoapDoor(hub, name=SOAP_DOOR, access=access, bodies=bodies, crew=crew)
-    app.add_middleware(Requests, bodies=bodies, large={documents.PATH: MAX_XML}, guarded=access.guarded)
+    streamed = frozenset({documents.PATH})
+    app.add_middleware(Requests, bodies=bodies, large={documents.PATH: MAX_XML}, guarded=access.guarded, streamed=streamed)
     app.add_middleware(Answers, watch=hub.watch, number=hub.new_id)
     app.add_middleware(Doors, doors={wsdl.PATH: door, wsdl.PATH + "/": door})  # added last, so it comes first
-    _include(app, hub, Gate(access), crew)
+    _include(app, hub, Gate(access), crew, bodies)
     errors.install(app, door=wsdl.PATH)
     app.openapi = describing(app)  # type: ignore[method-assign]  # how the framework documents changing it
     return app
@@ -70,12 +71,14 @@ def access_of(hub: "Hub") -> Access:
     return Access(keys=keys, party_of=party_of, guarded=keys is not None or settings.tls_client_ca is not None)
 
 
-def _include(app: FastAPI, hub: "Hub", gate: Gate, crew: Crew) -> None:
-    app.include_router(documents.router(hub, gate, crew))
+def _include(app: FastAPI, hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -> None:
+    app.include_router(documents.router(hub, gate, crew, bodies))
     app.include_router(messages.router(hub, gate))
+    app.include_router(attachments.router(hub, gate))
     app.include_router(deliveries.router(hub, gate))
     app.include_router(jobs.router(hub, gate))
     app.include_router(mailbox.router(hub, gate))
+    app.include_router(holds.router(hub, gate))
     app.include_router(health.router(hub))
     app.include_router(metrics.router(hub, gate))
     app.include_router(wsdl.router(hub))

@@ -1,7 +1,7 @@
 """The body of a request, limited in size and time while it is read."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +11,7 @@ from gateway.errors import Code, NotReadable, Problem, Unavailable
 
 MAX_XML = 10_000_000  # libxml2's own limit for one text, and what the field's back ends take
 MAX_SMALL = 65_536  # every other body is a few words of JSON
+BLOCK = 262_144  # bytes of a streamed body that are handed on at once, and that must come within READ_SECONDS
 READ_SECONDS = 30.0  # partners themselves give up after 15
 MAX_HELD = 268_435_456  # bytes of all bodies in memory at once: what a small machine can spare
 
@@ -49,18 +50,19 @@ class Bodies:
 class Body:
     """One body: what it may hold, what it holds."""
 
-    __slots__ = ("_bodies", "_limit", "_size")
+    __slots__ = ("_bodies", "_held", "_limit", "_size")
 
     def __init__(self, bodies: Bodies, limit: int) -> None:
         self._bodies = bodies
         self._limit = limit
         self._size = 0
+        self._held = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bodies.held -= self._size
+        self._bodies.held -= self._held
 
     async def read(self, head: Head, receive: Receive) -> bytes:
         """Read it to its end.
@@ -73,7 +75,35 @@ class Body:
             async with asyncio.timeout(self._bodies.seconds):
                 return await self._collect(receive)
         except TimeoutError:
-            raise NotReadable(Code.LIMIT, Problem(text="web.body-too-slow", values={"seconds": f"{self._bodies.seconds:g}"})) from None
+            raise self._too_slow() from None
+
+    async def blocks(self, head: Head, receive: Receive) -> AsyncIterator[bytes]:
+        """Give it block by block; whoever takes one says by hold() how much of it stays in memory. Raises what read() raises."""
+        self._refuse_early(head)
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(self._bodies.seconds):
+                    block, more = await self._block(receive)
+            except TimeoutError:
+                raise self._too_slow() from None
+            yield block
+            self.hold(-len(block))
+
+    def hold(self, size: int) -> None:
+        """Count bytes that are held, or with a minus are held no more; raises Unavailable where too many bodies are held already."""
+        self._held += size
+        self._bodies.held += size
+        if size > 0 and self._bodies.held > self._bodies.at_most:
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="web.busy"))
+
+    async def _block(self, receive: Receive) -> tuple[bytes, bool]:
+        parts, size, more = [], 0, True
+        while more and size < BLOCK:
+            part, more = await self._piece(receive)
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts), more
 
     def _refuse_early(self, head: Head) -> None:
         encoding = head.get(b"content-encoding", b"identity")
@@ -86,24 +116,26 @@ class Body:
             raise self._too_large()
 
     async def _collect(self, receive: Receive) -> bytes:
-        parts = []
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise Gone
-            part = message.get("body", b"")
-            self._grow(len(part))
+        parts, more = [], True
+        while more:
+            part, more = await self._piece(receive)
             parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
+        return b"".join(parts)
 
-    def _grow(self, size: int) -> None:
-        self._size += size
-        self._bodies.held += size
+    async def _piece(self, receive: Receive) -> tuple[bytes, bool]:
+        """Take what came, and say whether more will."""
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Gone
+        part: bytes = message.get("body", b"")
+        self._size += len(part)
         if self._size > self._limit:
             raise self._too_large()
-        if self._bodies.held > self._bodies.at_most:
-            raise Unavailable(Code.UNAVAILABLE, Problem(text="web.busy"))
+        self.hold(len(part))
+        return part, message.get("more_body", False)
+
+    def _too_slow(self) -> NotReadable:
+        return NotReadable(Code.LIMIT, Problem(text="web.body-too-slow", values={"seconds": f"{self._bodies.seconds:g}"}))
 
     def _too_large(self) -> NotReadable:
         return NotReadable(Code.LIMIT, Problem(text="web.body-too-large", values={"limit": f"{self._limit:,}".replace(",", " ")}))

@@ -66,12 +66,18 @@ class Answers:
 class Requests:
     """What every request is held to: single headers, a body of its size read in its time, and no page elsewhere behind it."""
 
-    def __init__(self, app: ASGIApp, *, bodies: Bodies, large: Mapping[str, int], guarded: bool) -> None:
-        """`large` gives the paths that take more than a few words; `guarded` where callers prove who they are."""
+    def __init__(
+        self, app: ASGIApp, *, bodies: Bodies, large: Mapping[str, int], guarded: bool, streamed: frozenset[str] = frozenset()
+    ) -> None:
+        """`large` gives the paths that take more than a few words; `guarded` where callers prove who they are.
+
+        At `streamed` paths a multipart body is left to the endpoint.
+        """
         self._app = app
         self._bodies = bodies
         self._large = large
         self._guarded = guarded
+        self._streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or read the body and pass the request on; raises what Answers tells the caller."""
@@ -80,6 +86,9 @@ class Requests:
             return
         head = read_head(scope)
         self._refuse_pages(scope, head)
+        if scope["path"] in self._streamed and head.get(b"content-type", b"").lower().startswith(b"multipart/"):
+            await self._app(scope, receive, send)
+            return
         with self._bodies.one(limit=self._large.get(scope["path"], MAX_SMALL)) as body:
             whole = await body.read(head, receive)
             await self._app(scope, _once(whole, receive), send)

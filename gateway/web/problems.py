@@ -55,8 +55,17 @@ STATUS_OF_TEXT: Mapping[str, int] = MappingProxyType({
     "web.http": 400,
     "web.media-type": 415,
     "web.method": 405,
+    "web.multipart": 400,
+    "web.multipart-boundary": 400,
+    "web.multipart-documents": 400,
+    "web.multipart-encoding": 400,
+    "web.multipart-name": 400,
+    "web.multipart-no-document": 400,
+    "web.multipart-parts": 400,
+    "web.multipart-truncated": 400,
     "web.parameter": 400,
     "web.parameter-unknown": 400,
+    "web.purged": 410,
     "web.bug": 500,
 })  # fmt: skip
 

@@ -23,6 +23,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "pydantic": ("gateway/config.py", "gateway/routing/", "gateway/web/", "gateway/cli/"),
     "pydantic_core": ("gateway/routing/",),
     "pydantic_settings": ("gateway/config.py",),
+    "python_multipart": ("gateway/web/",),
     "rich": ("gateway/cli/",),
     "signxml": ("gateway/security/",),
     "sqlalchemy": ("gateway/store/", "gateway/outbox/", "gateway/bootstrap.py", "gateway/ports.py"),

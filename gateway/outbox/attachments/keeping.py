@@ -18,9 +18,12 @@ from typing import Any
 
 from gateway.errors import Code, GatewayError, Problem, Unavailable
 from gateway.model import Attachment
+from gateway.outbox.payloads import Payloads
 from gateway.outbox.sql import attachments as sql
 from gateway.ports import ChunkStore, Cipher, Database, Entropy, Tx
 from gateway.store.times import to_micros
+
+from .links import read_links
 
 CHUNK = 1_048_576  # bytes sealed at once: what one upload or one reader holds, and what PostgreSQL takes well in one value
 TOUCH_EVERY = 64  # chunks between two signs of life
@@ -35,6 +38,7 @@ class Attachments:
         self.cipher = cipher
         self.stores: Mapping[str, ChunkStore] = {store.name: store for store in stores}
         self._into = stores[0]
+        self._payloads = Payloads(cipher=cipher)
         self._entropy = entropy
 
     def upload(self, *, name: str, media_type: str) -> "Upload":
@@ -59,6 +63,10 @@ class Attachments:
             yield plain
         if left:
             raise missing(f"{store}:{attachment.id[:12]}")
+
+    def of(self, message: str) -> tuple[Attachment, ...]:
+        """Say what a message has beside it, in its order; raises Unavailable where a name cannot be decrypted."""
+        return self.database.read(lambda tx: read_links(tx, message, self._payloads))
 
     def remove(self, store: str, upload: str, digest: str) -> None:
         """Remove what a condemned upload stored, then the upload; raises Unavailable where its store is away."""

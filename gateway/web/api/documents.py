@@ -1,15 +1,18 @@
 """POST /api/v1/documents: the REST door's endpoint."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from gateway.errors import Code, NotReadable, Problem
-from gateway.model import Channel
+from gateway.model import Attachment, Channel, Reply
+from gateway.web.bodies import Bodies, read_head
 from gateway.web.crew import Crew
 from gateway.web.doors import rest
 from gateway.web.doors.arrivals import arrival
+from gateway.web.multipart import KINDS, Upload, is_multipart
 from gateway.web.replies import as_response
+from gateway.web.uploads import take_parcel
 
 from .gate import Gate
 from .responses import refusals
@@ -32,7 +35,17 @@ EXAMPLE = """<Envelope>
   </Header>
   <Body><Content>...</Content></Body>
 </Envelope>"""
-_BODY = {"requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}, "example": EXAMPLE}}}}
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+_PARTS = {"type": "object", "required": ["document"], "properties": {"document": {"type": "string"}, "attachment": _FILES}}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/xml": {"schema": {"type": "string"}, "example": EXAMPLE},
+            "multipart/form-data": {"schema": _PARTS, "encoding": {"document": {"contentType": "application/xml"}}},
+        },
+    }
+}
 RepeatKey = Annotated[
     str | None,
     Header(
@@ -46,8 +59,8 @@ RepeatKey = Annotated[
 ]
 
 
-def router(hub: "Hub", gate: Gate, crew: Crew) -> APIRouter:
-    """Take in documents; the answer is given when the message is durable."""
+def router(hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -> APIRouter:
+    """Take in documents, alone or with attachments; the answer is given when the message is durable."""
     routes = APIRouter(tags=["documents"])
     door = rest.RestDoor()
     sender = gate.needs("sender")
@@ -65,15 +78,32 @@ def router(hub: "Hub", gate: Gate, crew: Crew) -> APIRouter:
     ) -> Response:  # async only to hand the story to the doors' own threads
         """Take in one envelope: proved, validated, routed and made durable before it is answered."""
         media_type = _media_type(request)
-        body = await request.body()
-        came = arrival(hub, request.scope, door=rest.NAME, channel=channel, media_type=media_type, body=body, repeat_key=idempotency_key)
-        return as_response(await crew.run(lambda: hub.intake.receive(came, door)))
+
+        def accept(body: bytes, beside: tuple[Attachment, ...] = ()) -> Reply:
+            came = arrival(
+                hub, request.scope, door=rest.NAME, channel=channel, media_type=media_type, body=body, repeat_key=idempotency_key,
+                attachments=beside,
+            )  # fmt: skip
+            return hub.intake.receive(came, door)
+
+        if not is_multipart(media_type):
+            body = await request.body()
+            return as_response(await crew.run(lambda: accept(body)))
+        with bodies.one(limit=hub.settings.attachment_bytes) as parts:
+            head = read_head(request.scope)
+            return as_response(
+                await take_parcel(parts, head, request.receive, media_type=media_type, begin=begin, crew=crew, accept=accept)
+            )
+
+    def begin(name: str, media_type: str) -> Upload:
+        return hub.attachments.upload(name=name, media_type=media_type)
 
     return routes
 
 
 def _media_type(request: Request) -> str:
     media_type = request.headers.get("content-type", "")
-    if media_type.partition(";")[0].strip().lower() not in MEDIA_TYPES:
-        raise NotReadable(Code.NOT_XML, Problem(text="web.media-type", values={"accepted": "application/xml"}))
+    if media_type.partition(";")[0].strip().lower() not in MEDIA_TYPES | KINDS:
+        accepted = "application/xml, multipart/form-data, multipart/related"
+        raise NotReadable(Code.NOT_XML, Problem(text="web.media-type", values={"accepted": accepted}))
     return media_type

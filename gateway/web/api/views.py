@@ -50,6 +50,22 @@ class ProblemDocument(View):
     state: Literal["refused"] | None = Field(default=None, examples=["refused"])
 
 
+class AttachmentView(View):
+    """What came beside a message."""
+
+    number: int = Field(description="its place, from 1", examples=[1])
+    name: str = Field(description="what its sender calls it", examples=["hoá đơn.pdf"])
+    media_type: str = Field(description="what its sender says it is; nobody checked", examples=["application/pdf"])
+    size: int = Field(description="bytes", examples=[482113])
+    sha256: str = Field(description="digest of its content, in hex", examples=[SHA256])
+
+
+class AttachmentList(View):
+    """Everything that came beside a message, in its order."""
+
+    items: list[AttachmentView]
+
+
 class ReceiptView(View):
     """The promise that a document is durable and will be delivered."""
 
@@ -59,6 +75,7 @@ class ReceiptView(View):
     accepted_at: datetime
     deliveries: list[str] = Field(examples=[[DELIVERY_ID]])
     warnings: list[Explained]
+    attachments: list[AttachmentView] | None = Field(default=None, description="only where there are any", examples=[None])
 
 
 class MessageView(View):
@@ -137,6 +154,9 @@ class DeliveryDetail(DeliveryView):
 class MessageDetail(MessageView):
     """One arrival with its timeline and its deliveries."""
 
+    purged_at: datetime | None = Field(
+        description="when its content went, by its retention period; what is shown here stays", examples=[None]
+    )
     timeline: list[MomentView]
     deliveries: list[DeliveryView]
 
@@ -169,7 +189,13 @@ def message_view(row: MessageRow) -> MessageView:
 def message_detail(row: MessageRow, timeline: tuple[Moment, ...], deliveries: tuple[DeliveryRow, ...]) -> MessageDetail:
     """Show a message with all that happened to it."""
     moments = [MomentView(at=m.at, kind=m.kind, delivery=m.delivery, values=m.values) for m in timeline]
-    return MessageDetail(**_message_fields(row), timeline=moments, deliveries=[delivery_view(d) for d in deliveries])
+    views = [delivery_view(d) for d in deliveries]
+    return MessageDetail(**_message_fields(row), purged_at=purged_at(timeline), timeline=moments, deliveries=views)
+
+
+def purged_at(timeline: Iterable[Moment]) -> datetime | None:
+    """Say when a message's content was purged; None where it was not."""
+    return next((moment.at for moment in timeline if moment.kind == "message.purged"), None)
 
 
 def delivery_view(row: DeliveryRow) -> DeliveryView:

@@ -4,14 +4,22 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
-from gateway.model import Arrival, Channel
+from gateway.model import Arrival, Attachment, Channel
 
 if TYPE_CHECKING:
     from gateway.bootstrap import Hub
 
 
 def arrival(
-    hub: "Hub", scope: Scope, *, door: str, channel: Channel, media_type: str, body: bytes, repeat_key: str | None = None
+    hub: "Hub",
+    scope: Scope,
+    *,
+    door: str,
+    channel: Channel,
+    media_type: str,
+    body: bytes,
+    repeat_key: str | None = None,
+    attachments: tuple[Attachment, ...] = (),
 ) -> Arrival:
     """Give an arrival its id and its time."""
     return Arrival(
@@ -23,4 +31,5 @@ def arrival(
         media_type=media_type,
         body=body,
         repeat_key=repeat_key,
+        attachments=attachments,
     )

@@ -1,7 +1,7 @@
 """The REST door: a document is the whole body, and answers are JSON. Pure."""
 
 from gateway.errors import Code
-from gateway.model import Arrival, Receipt, Refusal, Reply, Wrapper
+from gateway.model import Arrival, Attachment, Receipt, Refusal, Reply, Wrapper
 from gateway.ports import Opened
 from gateway.protocols.vnsw.codes import field_code
 from gateway.web.problems import PROBLEM_JSON, describe, json_reply, problem_document, status_of
@@ -31,8 +31,14 @@ def _receipt(receipt: Receipt) -> Reply:
         "accepted_at": receipt.accepted_at.isoformat(),
         "deliveries": list(receipt.deliveries),
         "warnings": [describe(warning) for warning in receipt.warnings],
+        **({"attachments": [_beside(n, a) for n, a in enumerate(receipt.attachments, start=1)]} if receipt.attachments else {}),
     }
     return json_reply(202, document, headers={"location": f"/api/v1/messages/{receipt.message}"})
+
+
+def _beside(number: int, attachment: Attachment) -> dict[str, object]:
+    told = {"number": number, "name": attachment.name, "media_type": attachment.media_type}
+    return told | {"size": attachment.size, "sha256": attachment.sha256}
 
 
 def _refusal(refusal: Refusal) -> Reply:

@@ -1,0 +1,75 @@
+"""GET /api/v1/messages/{id}/attachments: what came beside a message, and its content as a stream."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import StreamingResponse
+
+from gateway.errors import Code, NotValid, Problem
+from gateway.model import Attachment, Channel
+
+from .filters import MessagePath
+from .gate import Gate
+from .messages import visible
+from .responses import refusals
+from .views import AttachmentList, AttachmentView
+
+if TYPE_CHECKING:
+    from gateway.bootstrap import Hub
+
+OPAQUE = "application/octet-stream"
+Number = Annotated[int, Path(ge=1, le=1000, description="which one, from 1, as they came")]
+_CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": {OPAQUE: {}}, "description": "the bytes as received"}}
+
+
+def router(hub: "Hub", gate: Gate) -> APIRouter:
+    """Show what came beside messages to whoever may see the messages; a party that collects fetches its own."""
+    routes = APIRouter(prefix="/api/v1", tags=["messages"])
+    reader = gate.needs("reader", "operator", "collector")
+
+    @routes.get("/messages/{message}/attachments", responses=refusals(404), summary="A message's attachments")
+    def listed(channel: Annotated[Channel, Depends(reader)], message: MessagePath) -> AttachmentList:
+        """List what came beside a message, in its order; empty where nothing did."""
+        visible(hub, channel, message)
+        return AttachmentList(items=attachment_views(hub.attachments.of(message)))
+
+    @routes.get(
+        "/messages/{message}/attachments/{number}",
+        response_class=StreamingResponse,
+        responses=refusals(404) | _CONTENT,
+        summary="An attachment's content",
+    )
+    def content(channel: Annotated[Channel, Depends(reader)], message: MessagePath, number: Number) -> StreamingResponse:
+        """Give one attachment, byte for byte; where its end cannot be vouched for, the answer breaks off before it."""
+        visible(hub, channel, message)
+        beside = hub.attachments.of(message)
+        if number > len(beside):
+            raise NotValid(Code.NOT_FOUND, Problem(text="web.no-attachment", values={"number": str(number)}))
+        return StreamingResponse(_begun(hub.attachments.read(beside[number - 1])), media_type=OPAQUE, headers=_headers(beside[number - 1]))
+
+    return routes
+
+
+def attachment_views(attachments: tuple[Attachment, ...]) -> list[AttachmentView]:
+    """Show attachments, numbered from 1."""
+    return [
+        AttachmentView(number=n, name=a.name, media_type=a.media_type, size=a.size, sha256=a.sha256)
+        for n, a in enumerate(attachments, start=1)
+    ]
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Read the first chunk before the answer begins, so that what cannot be read is refused in words."""
+    return chain([next(chunks)], chunks)
+
+
+def _headers(attachment: Attachment) -> dict[str, str]:
+    return {
+        "content-type": attachment.media_type,
+        "content-length": str(attachment.size),
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(attachment.name, safe='')}",
+        "digest": f"sha-256={attachment.sha256}",
+    }

@@ -1,0 +1,225 @@
+"""A document with attachments as one multipart body: taken apart while it comes, nothing but the document held in memory.
+
+The document is the part called `document`, or else the first whose media type is XML; every other part is an attachment and opaque.
+"""
+
+import logging
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from email.message import Message
+from typing import Protocol
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser
+
+from gateway.errors import Code, NotReadable, Problem
+from gateway.model import Attachment
+
+from .bodies import MAX_XML
+
+MAX_PARTS = 64  # a dossier of a real consignment has a dozen files
+MAX_HEADERS = 8  # of a part; real ones have three or four
+MAX_HEADER = 4_096  # bytes of one of them
+MAX_NAME = 255  # bytes, as file systems have it
+XML = frozenset({"application/xml", "text/xml"})
+KINDS = frozenset({"multipart/form-data", "multipart/related", "multipart/mixed"})
+PLAIN = frozenset({"", "binary", "8bit", "7bit"})  # encodings that encode nothing
+OPAQUE = "application/octet-stream"
+DOCUMENT = "document"
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}(?:; ?[\w-]{1,32}=[\w.+-]{1,64}){0,3}", re.ASCII)
+_BOUNDARY = re.compile(r"[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]", re.ASCII)  # RFC 2046, 5.1.1
+_SILENT = logging.Logger("multipart", level=logging.CRITICAL + 1)  # noqa: LOG001  # never registered, so silent: the parser would quote
+
+
+class Upload(Protocol):
+    """Where an attachment's bytes go."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def finish(self) -> Attachment:
+        """Keep them and say what they are."""
+
+    def discard(self) -> None:
+        """Take them back."""
+
+
+Begin = Callable[[str, str], Upload]  # of a name and a media type
+
+
+class Parcel:
+    """A document and its attachments on their way in; fed by one thread at a time."""
+
+    def __init__(self, media_type: str, begin: Begin) -> None:
+        """Read the boundary; raises NotReadable where the media type names none, or is another."""
+        self._begin = begin
+        self._document: bytearray | None = None
+        self._attachments: list[Attachment] = []
+        self._uploads: list[Upload] = []
+        self._parts = 0
+        self._ended = False
+        self._into: Callable[[bytes], None] = _nowhere
+        self._headers: dict[str, str] = {}
+        self._name, self._value = bytearray(), bytearray()
+        self._parser = _parser(_boundary(media_type), self)
+
+    @property
+    def held(self) -> int:
+        """Bytes of the document that are in memory."""
+        return len(self._document or b"")
+
+    def feed(self, block: bytes) -> None:
+        """Take the next bytes of the body; raises NotReadable where they are not as documented, Unavailable where they cannot be stored."""
+        try:
+            self._parser.write(block)
+        except FormParserError as error:
+            raise _refused("web.multipart") from error
+
+    def finish(self) -> tuple[bytes, tuple[Attachment, ...]]:
+        """Give the document and what came beside it; raises NotReadable where the body ends early, or has no document."""
+        if not self._ended:
+            raise _refused("web.multipart-truncated")
+        if self._document is None:
+            raise _refused("web.multipart-no-document")
+        return bytes(self._document), tuple(self._attachments)
+
+    def discard(self) -> None:
+        """Take back what was stored; never raises."""
+        for upload in self._uploads:
+            upload.discard()
+
+    # --- what the parser calls -------------------------------------------------------------------------------------
+
+    def part_begins(self) -> None:
+        """Count a part; raises NotReadable for one too many."""
+        self._parts += 1
+        self._headers = {}
+        if self._parts > MAX_PARTS:
+            raise _refused("web.multipart-parts", limit=str(MAX_PARTS))
+
+    def header_name(self, data: bytes, start: int, end: int) -> None:
+        """Take a piece of a header's name."""
+        self._name += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        """Take a piece of a header's value."""
+        self._value += data[start:end]
+
+    def header_ends(self) -> None:
+        """Keep a header; raises NotReadable for one that stands twice."""
+        name = self._name.decode("latin-1").lower()
+        if name in self._headers:
+            raise _refused("web.multipart")
+        self._headers[name] = self._value.decode("utf-8", "replace")
+        self._name, self._value = bytearray(), bytearray()
+
+    def content_begins(self) -> None:
+        """Decide what a part is; raises NotReadable where it is encoded, has too long a name, or is a second document."""
+        if self._headers.get("content-transfer-encoding", "").strip().lower() not in PLAIN:
+            raise _refused("web.multipart-encoding")
+        media_type = self._headers.get("content-type", OPAQUE).strip()
+        called = _parameter(self._headers, "content-disposition", "name")
+        xml = media_type.partition(";")[0].strip().lower() in XML
+        if called == DOCUMENT or (xml and self._document is None):
+            self._begin_document()
+        else:
+            name = _name(_filename(self._headers) or called, self._parts)
+            upload = self._begin(name, media_type if _MEDIA_TYPE.fullmatch(media_type) else OPAQUE)
+            self._uploads.append(upload)
+            self._into = upload.write
+
+    def content(self, data: bytes, start: int, end: int) -> None:
+        """Pass a piece of a part on."""
+        self._into(data[start:end])
+
+    def part_ends(self) -> None:
+        """Keep an attachment that is whole."""
+        if self._into != self._write_document:
+            self._attachments.append(self._uploads[-1].finish())
+        self._into = _nowhere
+
+    def ends(self) -> None:
+        """Note that the closing boundary came."""
+        self._ended = True
+
+    def _begin_document(self) -> None:
+        if self._document is not None:
+            raise _refused("web.multipart-documents")
+        self._document = bytearray()
+        self._into = self._write_document
+
+    def _write_document(self, data: bytes) -> None:
+        document = self._document if self._document is not None else bytearray()
+        document += data
+        if len(document) > MAX_XML:
+            raise _refused("web.body-too-large", code=Code.LIMIT, limit=f"{MAX_XML:,}".replace(",", " "))
+
+
+def is_multipart(media_type: str) -> bool:
+    """Say whether a body comes in parts."""
+    return media_type.partition(";")[0].strip().lower() in KINDS
+
+
+def _parser(boundary: str, parcel: Parcel) -> MultipartParser:
+    parser = MultipartParser(
+        boundary.encode("ascii"),
+        {
+            "on_part_begin": parcel.part_begins,
+            "on_header_field": parcel.header_name,
+            "on_header_value": parcel.header_value,
+            "on_header_end": parcel.header_ends,
+            "on_headers_finished": parcel.content_begins,
+            "on_part_data": parcel.content,
+            "on_part_end": parcel.part_ends,
+            "on_end": parcel.ends,
+        },
+        max_header_count=MAX_HEADERS,
+        max_header_size=MAX_HEADER,
+    )
+    parser.logger = _SILENT
+    return parser
+
+
+def _boundary(media_type: str) -> str:
+    boundary = _parameter({"content-type": media_type}, "content-type", "boundary")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise _refused("web.multipart-boundary")
+    return boundary
+
+
+def _message(headers: Mapping[str, str], name: str) -> Message:
+    message = Message()
+    message[name] = re.sub(r"[\r\n]", " ", headers.get(name, ""))
+    return message
+
+
+def _parameter(headers: Mapping[str, str], header: str, name: str) -> str:
+    """Give a header's parameter; empty where it has none, or one that is not plain text."""
+    found = _message(headers, header).get_param(name, header=header)
+    return found if isinstance(found, str) else ""
+
+
+def _filename(headers: Mapping[str, str]) -> str:
+    """Give a part's file name, of the two forms the one that can hold any letter (RFC 2231)."""
+    try:
+        return _message(headers, "content-disposition").get_filename() or ""
+    except (ValueError, LookupError):  # an encoding there is none of
+        return ""
+
+
+def _name(given: str, number: int) -> str:
+    """Make a name of what the sender wrote: its last part, without what cannot be seen; raises NotReadable where it is too long."""
+    last = re.split(r"[\\/]", unicodedata.normalize("NFC", given))[-1]
+    name = "".join(c for c in last if c.isprintable()).strip()
+    if len(name.encode("utf-8", "replace")) > MAX_NAME:
+        raise _refused("web.multipart-name", limit=str(MAX_NAME))
+    return f"attachment-{number}" if name.strip(".") == "" else name
+
+
+def _nowhere(_data: bytes) -> None:
+    """Drop what stands outside of any part."""
+
+
+def _refused(text: str, *, code: Code = Code.SCHEMA, **values: str) -> NotReadable:
+    return NotReadable(code, Problem(text=text, values=values))

@@ -1,0 +1,35 @@
+"""Takes a document with attachments in at a door: blocks as they come, each parsed and stored in one of the doors' threads."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from starlette.types import Receive
+
+from gateway.errors import GatewayError
+from gateway.model import Attachment, Reply
+
+from .bodies import Body, Gone, Head
+from .crew import Crew
+from .multipart import Begin, Parcel
+
+Accept = Callable[[bytes, tuple[Attachment, ...]], Reply]
+HELD = 1_572_864  # bytes that one attachment on its way holds: a chunk, and its copy while it is sealed
+
+
+async def take_parcel(body: Body, head: Head, receive: Receive, *, media_type: str, begin: Begin, crew: Crew, accept: Accept) -> Reply:
+    """Read a multipart body and have it accepted; what is refused or breaks off is taken back. Raises what the parts raise, and Gone."""
+    parcel = Parcel(media_type, begin)
+    body.hold(HELD)
+    try:
+        async for block in body.blocks(head, receive):
+            held = parcel.held
+            await crew.run(lambda taken=block: parcel.feed(taken))  # type: ignore[misc]  # a default binds the block
+            body.hold(parcel.held - held)
+        document, attachments = await crew.run(parcel.finish)
+        reply = await crew.run(lambda: accept(document, attachments))
+        if reply.status >= HTTPStatus.BAD_REQUEST:
+            await crew.run(parcel.discard)
+    except (GatewayError, Gone):
+        await crew.run(parcel.discard)
+        raise
+    return reply
