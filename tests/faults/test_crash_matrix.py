@@ -1,7 +1,6 @@
 """A death at every moment of every story: what was acknowledged arrives, what was not is absent or complete, nothing has two effects."""
 
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,15 +15,9 @@ ONLY_INTAKE_IS_NEW = frozenset({"repeat", "signed-again", "conflict"})  # what t
 FEW = 8  # of a story's moments are tried in the quick tier, at even distances
 
 
-@pytest.fixture(scope="session")
-def numbers() -> Iterator[int]:
-    """Number the dossiers, so that no two trials share one."""
-    return count(1)
-
-
 @pytest.fixture
-def matrix(ground: Ground, settings: Settings, numbers: Iterator[int]) -> Matrix:
-    return Matrix(warm=ground.warm, settings=settings, partners=ground.partners, numbers=numbers)
+def matrix(ground: Ground, settings: Settings) -> Matrix:
+    return Matrix(ground=ground, settings=settings)
 
 
 def broken(cases: Sequence[Case]) -> dict[str, Sequence[str]]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from itertools import count, cycle
+from itertools import cycle
 from typing import Any
 
 from gateway import bootstrap
@@ -78,7 +78,7 @@ class Load:
 
     url: str
     settings: Settings
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    numbers: Iterator[int]
     sent: list[Sent] = field(default_factory=list)
     answers: list[tuple[float, float]] = field(default_factory=list)  # when each was asked for, and when it came
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -128,7 +128,7 @@ def barrage(ground: Ground, settings: Settings, *, serve: Serve, runs: int, chan
     `serve` lives the life of a gateway in a fork, at the address of the settings.
     """
     warm, settings = ground.warm, settings.model_copy(update={"port": _free_port()})
-    load = Load(url=f"http://{settings.host}:{settings.port}", settings=settings)
+    load = Load(url=f"http://{settings.host}:{settings.port}", settings=settings, numbers=ground.numbers)
     with load.going():
         kills = []
         for _ in range(runs):

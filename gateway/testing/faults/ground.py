@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from gateway.config import Settings
@@ -27,6 +28,7 @@ class Ground:
     settings: Settings
     partners: Mapping[str, RunningSimulator]
     warm: WarmProcess
+    numbers: Iterator[int]  # of dossiers: no two trials on one ground are about the same
 
     def on(self, database_url: str, **changes: object) -> Settings:
         """Give the settings of a gateway on a database, `port` and `threads` among the changes."""
@@ -52,4 +54,4 @@ def prepared(home: Path) -> Iterator[Ground]:
     with ExitStack() as stack:
         partners = {n: stack.enter_context(replace(load(n), after=None).start(pki=settings.pki)) for n, _, _ in ADDRESSES}
         RunningGateway(home).reach({party: partners[name].url + path for name, party, path in ADDRESSES})
-        yield Ground(settings=settings, partners=partners, warm=stack.enter_context(WarmProcess(settings)))
+        yield Ground(settings=settings, partners=partners, warm=stack.enter_context(WarmProcess(settings)), numbers=count(1))

@@ -10,6 +10,7 @@ from gateway.config import Settings
 from gateway.testing.contents import Consignment
 from gateway.testing.simulator import RunningSimulator
 
+from .ground import Ground
 from .points import UNSETTLED
 from .stories import Answered, Bodies, Kept, Passed, Story, live
 from .warm import Ended, WarmProcess
@@ -28,12 +29,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """Plays stories on one database, each about a dossier of its own; `partners` are the running receivers, by adapter's name."""
+    """Plays stories on one database, each about a dossier of its own."""
 
-    warm: WarmProcess
+    ground: Ground
     settings: Settings
-    partners: Mapping[str, RunningSimulator]
-    numbers: Iterator[int]
 
     def moments(self, story: Story) -> list[str]:
         """Play a story without a death and name the moments that passed, until its last delivery was settled."""
@@ -60,17 +59,17 @@ class Matrix:
         return Case(moment=", then ".join(dead), redelivered=redelivered, broken=broken)
 
     def _trial(self, story: Story) -> "_Trial":
-        about = Consignment(number=next(self.numbers))
+        about = Consignment(number=next(self.ground.numbers))
         bodies = story.write(self.settings.pki, about, datetime.now(UTC))
-        return _Trial(warm=self.warm, settings=self.settings, story=story, about=about, bodies=bodies)
+        return _Trial(warm=self.ground.warm, settings=self.settings, story=story, about=about, bodies=bodies)
 
     def _arrivals(self, story: Story, about: Consignment, last: Kept) -> Mapping[str, int]:
         """Count how often each partner was sent the message, polls apart."""
-        return {name: sum(_sends(self.partners[name], about, last.hub_numbers).values()) for name in story.partners}
+        return {name: sum(_sends(self.ground.partners[name], about, last.hub_numbers).values()) for name in story.partners}
 
     def _doubled(self, story: Story, about: Consignment) -> list[str]:
         """Name the partners to which a dossier's one message came under two ids, and those that nothing should have reached."""
-        ids = {name: _sends(partner, about, ()) for name, partner in self.partners.items()}
+        ids = {name: _sends(partner, about, ()) for name, partner in self.ground.partners.items()}
         return [f"{name} got {len(found)} ids" for name, found in ids.items() if len(found) > (name in story.partners)]
 
 
