@@ -53,20 +53,19 @@ class InForce:
 class Holds:
     """Places, releases and lists holds; every method raises Unavailable where the database is away."""
 
-    def __init__(self, database: Database, *, entropy: Entropy, known: Callable[[Kind, str], bool] = lambda _kind, _value: True) -> None:
-        """Take the database; `known` says whether there is such a party or procedure."""
+    def __init__(self, database: Database, *, entropy: Entropy, known: Callable[[Kind, str], bool] = lambda _kind, _value: False) -> None:
+        """Take the database; `known` says whether the rules have such a party or procedure, which may have no message yet."""
         self._database = database
         self._entropy = entropy
         self._known = known
 
     def place(self, kind: Kind, value: str, *, by: str, reason: str) -> Hold:
-        """Keep what it covers from now on; raises NotValid(NOT_FOUND) where nothing is of that name."""
-        if kind in ("party", "procedure") and not self._known(kind, value):
-            raise _nothing(kind, value)
+        """Keep what it covers from now on; raises NotValid(NOT_FOUND) where nothing is of that name: a misspelt hold would keep nothing."""
+        known = self._known(kind, value)
 
         def work(tx: Tx) -> Hold:
-            if kind == "message" and not tx.rows(sql.RECORDED, id=value):
-                raise _nothing(kind, value)
+            if not known and not _there(tx, kind, value):
+                raise NotValid(Code.NOT_FOUND, Problem(text="retention.nothing-to-hold", values={"kind": kind, "value": value}))
             now = tx.now()
             hold = Hold(id=uuid7(now, self._entropy(10)), kind=kind, value=value, reason=reason, placed_by=by, placed_at=now)
             tx.changed(sql.PLACE, **{name: getattr(hold, name) for name in _COLUMNS} | {"placed_at": to_micros(now)})
@@ -118,5 +117,8 @@ def _event(kind: str, hold: Hold, *, by: str, at: datetime, why: str) -> Event:
     return Event(kind=kind, at=at, message=hold.value if hold.kind == "message" else "", values=values)
 
 
-def _nothing(kind: str, value: str) -> NotValid:
-    return NotValid(Code.NOT_FOUND, Problem(text="retention.nothing-to-hold", values={"kind": kind, "value": value}))
+def _there(tx: Tx, kind: Kind, value: str) -> bool:
+    """Say whether any message is of that name; a dossier is procedure/reference/year."""
+    procedure, _, rest = value.partition("/")
+    named = {"procedure": procedure, "reference": rest.rpartition("/")[0]} if kind == "dossier" else {"value": value}
+    return bool(tx.rows(sql.KNOWN[kind], **named))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, literal, null, select, text, update
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, literal, null, or_, select, text, update
 
 from gateway.store.tables import (
     ARCHIVES,
@@ -114,6 +114,19 @@ RELEASE = (
 HOLD = select(HOLDS).where(H.id == bindparam("id"))
 IN_FORCE = select(HOLDS).where(text("released_at IS NULL")).order_by(H.id)  # holds_in_force
 EVERY_HOLD = select(HOLDS).order_by(H.id)
+
+# What can be held: messages' primary key, messages_by_reference and messages_by_previous; by party or procedure without an index,
+# where the rules know no such name.
+KNOWN = {
+    "message": select(literal(1)).where(M.id == bindparam("value")),
+    "dossier": select(literal(1)).where(
+        or_(M.reference == bindparam("reference"), M.previous == bindparam("reference")), M.procedure == bindparam("procedure")
+    ).limit(1),
+    "party": select(literal(1)).where(
+        or_(M.sender == bindparam("value"), M.id.in_(select(D.message).where(D.party == bindparam("value"))))
+    ).limit(1),
+    "procedure": select(literal(1)).where(M.procedure == bindparam("value")).limit(1),
+}  # fmt: skip
 
 # --- archives ------------------------------------------------------------------------------------------------------------
 

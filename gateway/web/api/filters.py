@@ -32,6 +32,8 @@ FORMS = {
     "reason": "1..500",
     "token": "collect: token",
     "lease_seconds": "1..3600",
+    "kind": "message | dossier | party | procedure",
+    "hold": MESSAGE_ID,
 }
 
 

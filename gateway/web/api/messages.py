@@ -11,7 +11,7 @@ from gateway.store.queries import MessageRow
 from .filters import MessageFilters, MessagePath, Part
 from .gate import Gate, party_of
 from .responses import refusals
-from .views import MessageDetail, MessagePage, message_detail, message_view
+from .views import MessageDetail, MessagePage, message_detail, message_view, purged_at
 
 if TYPE_CHECKING:
     from gateway.bootstrap import Hub
@@ -42,13 +42,15 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
     @routes.get(
         "/messages/{message}/document",
         response_class=Response,
-        responses=refusals(404) | {200: {"content": {XML: {"schema": {"type": "string"}}}, "description": "the bytes as received"}},
+        responses=refusals(404, 410) | {200: {"content": {XML: {"schema": {"type": "string"}}}, "description": "the bytes as received"}},
         summary="A message's content",
     )
     def document(channel: Annotated[Channel, Depends(reader)], message: MessagePath, part: Part = "document") -> Response:
         """Give the document, the whole body as received, or the answer, byte for byte."""
         visible(hub, channel, message)
         content = hub.queries.content(message, part)
+        if not content and (purged := purged_at(hub.queries.timeline(message))):
+            raise NotValid(Code.NOT_FOUND, Problem(text="web.purged", values={"part": part, "day": purged.date().isoformat()}))
         if content is None:
             raise NotValid(Code.NOT_FOUND, Problem(text="web.no-content", values={"part": part}))
         disposition = {"content-disposition": f'attachment; filename="{message}-{part}.xml"'}

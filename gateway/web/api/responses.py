@@ -11,6 +11,7 @@ _WORDS = {
     404: "there is no such thing",
     408: "the body came too slowly",
     409: "the same key with other content, or a state that has moved on",
+    410: "its content was purged when its period was over",
     413: "the body is too large",
     415: "the body's media type or encoding is not taken",
     422: "the document was refused and kept; `errors` says where and why",

@@ -34,6 +34,7 @@ from gateway.model import (
     uuid7,
 )
 from gateway.outbox.history import Attempt
+from gateway.outbox.holds import Hold, Kind
 from gateway.outbox.orders import Act, Order
 from gateway.ports import Claim, Inbound
 from gateway.protocols.vnsw.door import VnswDoor
@@ -61,6 +62,7 @@ PORT = Party(
     collects=True,
 )
 MESSAGE = "0198f3c2-6b1e-7c44-9a53-1f0c2ab4d5e6"
+HOLD = Hold(id=MESSAGE, kind="message", value=MESSAGE, reason="Vụ án 12", placed_by="key:o", placed_at=NOW)
 OTHER_MESSAGE = "0198f3c2-6b1e-7c44-9a53-1f0c2ab4d5e7"
 DELIVERY = "0198f3c2-6b20-7d01-8e77-52b1c9f0a3d4"
 
@@ -267,6 +269,24 @@ class FakeMailboxes:
         return State.REJECTED
 
 
+@dataclass
+class FakeHolds:
+    """Holds one message, and remembers what it was told."""
+
+    acts: list[tuple[object, ...]] = field(default_factory=list)
+
+    def listed(self, *, released: bool = False) -> tuple[Hold, ...]:
+        return (HOLD, replace(HOLD, released_by="key:o", released_at=NOW, release_reason="xong")) if released else (HOLD,)
+
+    def place(self, kind: Kind, value: str, *, by: str, reason: str) -> Hold:
+        self.acts.append(("place", kind, value, by, reason))
+        return replace(HOLD, kind=kind, value=value, placed_by=by, reason=reason)
+
+    def release(self, hold: str, *, by: str, reason: str) -> Hold:
+        self.acts.append(("release", hold, by, reason))
+        return replace(HOLD, released_by=by, released_at=NOW, release_reason=reason)
+
+
 class FakeRules:
     """Knows three parties; the gateway's own is the first."""
 
@@ -298,6 +318,7 @@ class FakeHub:
         self.mending: Any = FakeMending(self.queries)
         self.history: Any = FakeHistory()
         self.mailboxes = FakeMailboxes()
+        self.holds = FakeHolds()
         self.doors = {"vnsw": VnswDoor(rules=lambda: self.rules, zone=ZONE, sign=lambda envelope: envelope)}
         self.trust = SimpleNamespace(registry=SimpleNamespace(owners=self.owners))
         self.metrics = CollectorRegistry()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store.queries import Queries
+from gateway.store.queries import Moment, Queries
 from gateway.web.api.filters import MessageFilters
 from gateway.web.keys import hash_key
 
@@ -16,6 +16,7 @@ MESSAGES = "/api/v1/messages"
 MESSAGE = "0198f3c2-6b1e-7c44-9a53-1f0c2ab4d5e6"
 OTHER = "0198f3c2-6b1e-7c44-9a53-1f0c2ab4d5e7"
 ABSENT = "0198f3c2-6b1e-7c44-9a53-000000000000"
+PURGED_AT = datetime(2036, 12, 31, 1, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -191,3 +192,24 @@ def test_unguarded_gateway_answers_to_its_own_names_only(call: Call, host: str |
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.5.5.5:80", "[::1]:8080"])
 def test_loopback_names_are_its_own(call: Call, host: str) -> None:
     assert call("GET", MESSAGES, host=host).status == 200
+
+
+@pytest.mark.parametrize(("part", "content"), [("document", None), ("body", b"")])
+def test_content_that_was_purged_is_gone_and_says_since_when(call: Call, hub: Any, part: str, content: bytes | None) -> None:
+    hub.queries.content = lambda _message, _part: content
+    hub.queries.timeline = lambda _message: (Moment(at=PURGED_AT, kind="message.purged", delivery=None, values={}),)
+
+    answer = call("GET", f"{MESSAGES}/{MESSAGE}/document?part={part}")
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (410, "web.purged")
+    assert "2036-12-31" in answer.json["detail"]
+
+
+def test_purged_message_is_shown_with_its_timeline(call: Call, hub: Any) -> None:
+    shown = call("GET", f"{MESSAGES}/{MESSAGE}").json
+    assert shown["purged_at"] is None
+    hub.queries.timeline = lambda _message: (Moment(at=PURGED_AT, kind="message.purged", delivery=None, values={}),)
+
+    shown = call("GET", f"{MESSAGES}/{MESSAGE}").json
+
+    assert (shown["purged_at"], [m["kind"] for m in shown["timeline"]]) == ("2036-12-31T01:00:00Z", ["message.purged"])
