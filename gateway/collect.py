@@ -20,7 +20,7 @@ from datetime import timedelta
 from .delivery import code_of, told
 from .errors import Code, Conflict, GatewayError, NotValid, Problem, StaleClaim
 from .lifecycle import Accepted, Delivered, Failed, Outcome, Rejected, State, next_step
-from .model import DeliveryId, PartyCode, Request, RetryPolicy
+from .model import Attachment, DeliveryId, PartyCode, Request, RetryPolicy
 from .ports import Adapter, Claim, Clock, Handed, Outbox, Sealer, Watch
 from .routing.router import route_named
 from .routing.rules import RuleSet
@@ -38,6 +38,7 @@ class Parcel:
     media_type: str
     body: bytes
     sha256: str
+    attachments: tuple[Attachment, ...] = ()  # fetched from the message, one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,8 @@ class Collect:
         try:
             route = route_named(self.rules(), claim.party, claim.route)
             adapter = self.adapters[route.party.adapter]
-            request = self.sealer.seal(adapter.encode(self.outbox.load(claim), route))  # 3, 4
+            envelope = self.outbox.load(claim)
+            request = replace(self.sealer.seal(adapter.encode(envelope, route)), attachments=envelope.attachments)  # 3, 4
             self.outbox.note(claim, request)  # 5
         except GatewayError as error:
             return Failed(code=code_of(error), final=isinstance(error, NotValid))
@@ -135,4 +137,7 @@ class Collect:
 
 def _parcel(claim: Claim, request: Request) -> Parcel:
     media_type = request.headers.get("content-type", "application/octet-stream")
-    return Parcel(claim=claim, media_type=media_type, body=request.body, sha256=hashlib.sha256(request.body).hexdigest())
+    return Parcel(
+        claim=claim, media_type=media_type, body=request.body, sha256=hashlib.sha256(request.body).hexdigest(),
+        attachments=request.attachments,
+    )  # fmt: skip

@@ -18,7 +18,7 @@ from time import perf_counter
 
 from .errors import Code, GatewayError, NotValid, Problem, StaleClaim
 from .lifecycle import Deferred, Failed, Outcome, State, next_step
-from .model import PartyCode, Reply, Request, RetryPolicy, Route
+from .model import Envelope, PartyCode, Reply, Request, RetryPolicy, Route
 from .outbox.circuit import Carried
 from .outbox.corrections import corrected
 from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, SignsReplies, Transport, Watch
@@ -84,7 +84,7 @@ class Delivery:
     def _request(self, claim: Claim, adapter: Adapter, route: Route) -> Request:
         """Ask about what the partner already took, send anything else; what was taken is never sent again."""
         if claim.state is not State.AWAITING_REPLY:
-            return adapter.encode(self.outbox.load(claim), route)
+            return adapter.encode(carried(self.outbox.load(claim), adapter), route)
         if not isinstance(adapter, Pollable):
             raise NotValid(Code.NOT_ALLOWED, Problem(text="outbox.cannot-ask", values={"adapter": adapter.profile.name}))
         return adapter.poll(claim.reference, route)
@@ -99,6 +99,13 @@ class Delivery:
     def _policy(self, party: PartyCode) -> RetryPolicy:
         found = self.rules().party(party)
         return found.retry if found else RetryPolicy()
+
+
+def carried(envelope: Envelope, adapter: Adapter) -> Envelope:
+    """Give a message that the adapter can hand on whole; raises NotValid where it would drop attachments, such as after a redirect."""
+    if envelope.attachments and not adapter.profile.attachments:
+        raise NotValid(Code.NO_ROUTE, Problem(text="attachments.not-carried", values={"party": adapter.profile.name}))
+    return envelope
 
 
 def code_of(error: GatewayError) -> str:

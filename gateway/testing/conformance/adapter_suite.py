@@ -4,13 +4,13 @@ import builtins
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 from unittest.mock import patch
 
 from gateway.errors import NotValid
 from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected
-from gateway.model import Envelope, Reply, Request, Route
+from gateway.model import Attachment, Envelope, Reply, Request, Route
 from gateway.ports import Adapter, Pollable
 from gateway.xml import soap
 from gateway.xml.parse import parse
@@ -25,6 +25,9 @@ UNREADABLE = (  # what stands where an answer should
     b'{"status": "ok"}', b"<Envelope><Header/><Body/></Envelope>",
     *(soap.wrap(b"<other/>", version=version) for version in ("1.1", "1.2")),
 )  # fmt: skip
+ATTACHMENTS = tuple(
+    Attachment(name=f"tệp {n}.pdf", media_type="application/pdf", size=n, sha256=f"{n}" * 64, id=f"{n}" * 64) for n in (1, 2)
+)
 STATUSES = (200, 202, 204, 302, 400, 401, 404, 500, 502, 503)
 
 
@@ -82,6 +85,14 @@ def writes_xml_ready_to_leave(subject: Subject) -> None:
         holds("content-type" in map(str.lower, request.headers), "the request has no content-type")
 
 
+def hands_on_every_attachment_or_none(subject: Subject) -> None:
+    """What came beside a message leaves beside it, where the profile says so; nothing is dropped, and nothing is made up."""
+    for envelope in subject.envelopes:
+        beside = replace(subject, envelopes=[replace(envelope, attachments=ATTACHMENTS)])
+        expected = ATTACHMENTS if subject.adapter.profile.attachments else ()
+        same({request.attachments for request in beside.requests()} | {expected}, {expected})
+
+
 def touches_neither_network_nor_disk(subject: Subject) -> None:
     """Encoding, decoding and polling are pure, once the adapter's own files have been read."""
     _use(subject)
@@ -129,6 +140,7 @@ CHECKS: Sequence[Callable[[Subject], None]] = (
     writes_the_same_request_twice,
     writes_to_the_routes_endpoint,
     writes_xml_ready_to_leave,
+    hands_on_every_attachment_or_none,
     touches_neither_network_nor_disk,
     reads_no_success_in_what_it_cannot_read,
     reads_no_success_in_a_fault,

@@ -12,10 +12,11 @@ from gateway.errors import Code, NotValid, Problem
 from gateway.lifecycle import State
 from gateway.model import Channel, DeliveryId, PartyCode
 
+from .attachments import attachment_views
 from .filters import PLAIN, DeliveryPath, Text
 from .gate import Gate
 from .responses import refusals
-from .views import DELIVERY_ID, MESSAGE_ID, SHA256, View
+from .views import DELIVERY_ID, MESSAGE_ID, SHA256, AttachmentView, View
 
 if TYPE_CHECKING:
     from gateway.bootstrap import Hub
@@ -72,6 +73,7 @@ class ParcelView(View):
     media_type: str = Field(examples=["text/xml; charset=utf-8"])
     document: str = Field(description="the message as your adapter writes it, in base64")
     sha256: str = Field(description="digest of the document, in hex", examples=[SHA256])
+    attachments: list[AttachmentView] = Field(description="fetch each from /api/v1/messages/MESSAGE/attachments/NUMBER before you confirm")
 
 
 class ParcelList(View):
@@ -153,4 +155,5 @@ def _parcel_view(parcel: Parcel) -> ParcelView:
         media_type=parcel.media_type,
         document=b64encode(parcel.body).decode("ascii"),
         sha256=parcel.sha256,
+        attachments=attachment_views(parcel.attachments),
     )
