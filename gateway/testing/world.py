@@ -1,7 +1,7 @@
 """A whole world to try things in: the gateway as a process of its own, and every simulated agency around it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Self, TypeVar
@@ -21,10 +21,10 @@ class NotSeenError(Exception):
 class World:
     """The gateway and its agencies on one NSW_HOME; agencies keep their journals there, so a second start knows the first."""
 
-    def __init__(self, home: Path, *, port: int = 0) -> None:
+    def __init__(self, home: Path, *, port: int = 0, environment: Mapping[str, str] | None = None) -> None:
         """Prepare the place; nothing runs yet."""
         self.home = home
-        self.gateway = RunningGateway(home, port=port)
+        self.gateway = RunningGateway(home, port=port, environment=environment)
         self.agencies: dict[str, RunningSimulator] = {}
 
     def __enter__(self) -> Self:
