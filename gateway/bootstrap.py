@@ -52,6 +52,7 @@ from .security.trust import Trust
 from .store.engine import PING, file_of, kind_of, open_database, open_standby
 from .store.listening import Listening
 from .store.migrate import check_present, upgrade
+from .store.probe import Probe
 from .store.queries import Queries
 from .store.sole import Sole
 from .store.times import utc
@@ -91,6 +92,7 @@ class Hub:
     history: History
     attachments: Attachments
     _database: Database
+    _probe: Probe
     _standby: Database | None
     _listening: Listening | None
     _heartbeat: Heartbeat
@@ -143,6 +145,7 @@ class Hub:
         problems = list(self.rules.problems) + list(self.trust.registry.problems)
         try:
             self._database.read(lambda tx: tx.rows(PING))
+            problems.extend(self._probe.problems())
         except Unavailable as error:
             problems.extend(error.problems)
         return problems
@@ -326,6 +329,7 @@ def build(settings: Settings) -> Hub:
         history=History(database, payloads),
         attachments=attachments,
         _database=database,
+        _probe=Probe(database, entropy=entropy),
         _standby=standby,
         _listening=listening,
         _heartbeat=heartbeat,

@@ -149,4 +149,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise away(type(error).__name__) from error
+        raise away(getattr(error, "sqlite_errorname", type(error).__name__)) from error
