@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench, certs, db, demo, doctor, messages, routes, schemas, serve, sign, validate, verify
+from . import bench, certs, db, deliveries, demo, doctor, messages, routes, schemas, serve, sign, validate, verify
 
 
 class Language(StrEnum):
@@ -27,6 +27,7 @@ app.command()(verify.verify)
 app.command()(sign.sign)
 app.add_typer(routes.app, name="routes")
 app.add_typer(messages.app, name="messages")
+app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(certs.app, name="certs")
 app.add_typer(db.app, name="db")

@@ -1,10 +1,8 @@
 """nsw messages: find messages, tell what became of one, give its dead deliveries a new life. Works beside a running server."""
 
-import getpass
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -13,18 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bootstrap import Store, now, open_store
+from gateway.bootstrap import Store, open_store
 from gateway.errors import Code, Conflict, GatewayError, NotValid, Problem
 from gateway.lifecycle import State
 from gateway.model import DeliveryId
+from gateway.outbox.orders import Act, Choice, FourEyes, Order
 from gateway.store.queries import MAX_PAGE, DeliveryRow, MessageRow, Page
 from gateway.web.api.views import delivery_view, message_detail, message_view
 
-from .output import AsJson, emit, misuse, people, refuse, say, settings, show_table
+from .asking import asker, moment
+from .jobs import print_job
+from .output import AsJson, emit, people, refuse, say, settings, show_table
 from .story import SIGNS, WAITING, print_message
 
 app = typer.Typer(no_args_is_help=True, help="Messages: search, show one with all that happened to it, replay its dead deliveries.")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class MessageState(StrEnum):
@@ -63,7 +63,7 @@ def list_command(  # noqa: PLR0913  # one parameter a filter
     as_json: AsJson = False,
 ) -> None:
     """Search messages, accepted and refused, newest first."""
-    bounds = {"since": _moment(since), "until": _moment(until)}
+    bounds = {"since": moment(since), "until": moment(until)}
     ways: dict[str, list[DeliveryRow]] = {}
     try:
         with open_store(settings()) as store:
@@ -98,23 +98,25 @@ def show(message: Id, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def replay(message: Id, *, as_json: AsJson = False) -> None:
-    """Give every dead delivery of a message a new life; says how many there were."""
+    """Give every dead delivery of a message a new life; says how many there were, or proposes it where a second person must approve."""
     try:
         with open_store(settings()) as store:
             _found(store, message)
+            if store.mending.four_eyes is FourEyes.ALL:
+                order, choice = Order(act=Act.REPLAY), Choice(message=message, state=State.DEAD)
+                return print_job(store.mending.order(order, choice, by=asker()), as_json=as_json)
             replayed = _replay(store, message)
     except GatewayError as error:
         refuse(error, as_json=as_json)
     if as_json:
         views = [delivery_view(row).model_dump(mode="json") for row in replayed]
-        emit({"message": message, "replayed": len(replayed), "deliveries": views})
-        return
+        return emit({"message": message, "replayed": len(replayed), "deliveries": views})
     if not replayed:
-        people().print(Text(f"! {say('messages-none-dead')}", style="yellow"))
-        return
+        return people().print(Text(f"! {say('messages-none-dead')}", style="yellow"))
     people().print(Text(f"✓ {say('messages-replayed', count=str(len(replayed)))}", style="green"))
     for row in replayed:
         people().print(f"  {row.id} → {row.party}: {say('state-' + row.state)}", markup=False)
+    return None
 
 
 def _found(store: Store, message: str) -> MessageRow:
@@ -145,28 +147,9 @@ def _replay(store: Store, message: str) -> list[DeliveryRow]:
     replayed = []
     for row in _deliveries(store, message, State.DEAD):
         with suppress(Conflict):
-            store.outbox.replay(DeliveryId(row.id), by=f"cli:{_user()}")
+            store.mending.once(Order(act=Act.REPLAY), DeliveryId(row.id), by=asker())
             replayed.append(row.id)
     return [row for row in _deliveries(store, message) if row.id in replayed]
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as in containers
-        return "-"
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Read a time, or how long ago; one without a zone is the terminal's."""
-    if text is None:
-        return None
-    if text[:-1].isdecimal() and text[-1:] in _UNITS and len(text) <= len("99999d"):
-        return now() - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        misuse("messages-time", found=text)
 
 
 def _print_page(console: Console, page: Page[MessageRow], ways: Mapping[str, Sequence[DeliveryRow]]) -> None:

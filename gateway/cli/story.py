@@ -16,7 +16,9 @@ from .output import language, paragraph, place_of, say
 SIGNS = {State.DELIVERED: ("✓", "green"), State.DEAD: ("✗", "red"), State.REJECTED: ("✗", "red"), State.CANCELLED: ("·", "dim")}
 WAITING = ("…", "yellow")
 EVENTS = frozenset({
-    "message.accepted", "message.refused", "delivery.settled", "delivery.rescued", "staff.replayed", "staff.cancelled",
+    "message.accepted", "message.refused", "message.written", "delivery.created", "delivery.settled", "delivery.rescued",
+    "staff.replayed", "staff.cancelled", "staff.redirected", "staff.returned", "staff.corrected", "staff.looked",
+    "message.purged", "retention.held", "retention.released",
 })  # fmt: skip
 
 
@@ -24,13 +26,13 @@ def print_message(console: Console, row: MessageRow, timeline: Iterable[Moment],
     """Print a message's whole story."""
     _print_head(console, row)
     parties = {delivery.id: delivery.party for delivery in deliveries}
-    _print_title(console, "story-timeline")
+    print_title(console, "story-timeline")
     for moment in timeline:
-        _print_moment(console, moment, parties)
+        print_moment(console, moment, parties)
     if deliveries:
-        _print_title(console, "story-deliveries")
+        print_title(console, "story-deliveries")
     for delivery in deliveries:
-        _print_delivery(console, delivery)
+        print_delivery(console, delivery)
 
 
 def _print_head(console: Console, row: MessageRow) -> None:
@@ -48,7 +50,7 @@ def _print_head(console: Console, row: MessageRow) -> None:
 
 
 def _facts(row: MessageRow) -> Iterable[tuple[str, str]]:
-    yield "received", f"{_time(row.received_at)}  {row.door}, {row.channel}"
+    yield "received", f"{when(row.received_at)}  {row.door}, {row.channel}"
     yield "parties", f"{row.sender or '-'} → {row.receiver or '-'}"
     yield "dossier", "/".join(part for part in (row.reference, row.year) if part) + (f" ({row.previous})" if row.previous else "")
     yield "sender-id", row.message_id or ""
@@ -71,13 +73,15 @@ def _print_stored(console: Console, stored: Iterable[Mapping[str, Any]], sign: t
             paragraph(console, Text.assemble(("→ ", "cyan"), advice), indent=4, hanging=2)
 
 
-def _print_title(console: Console, name: str) -> None:
+def print_title(console: Console, name: str) -> None:
+    """Print the heading of a part."""
     console.print()
     console.print(Text(say(name), style="bold"))
 
 
-def _print_moment(console: Console, moment: Moment, parties: Mapping[str, str]) -> None:
-    paragraph(console, Text.assemble((f"{_time(moment.at)}  ", "dim"), _told(moment, parties)), indent=2, hanging=27)
+def print_moment(console: Console, moment: Moment, parties: Mapping[str, str]) -> None:
+    """Print one event; `parties` names each delivery's."""
+    paragraph(console, Text.assemble((f"{when(moment.at)}  ", "dim"), _told(moment, parties)), indent=2, hanging=27)
 
 
 def _told(moment: Moment, parties: Mapping[str, str]) -> str:
@@ -93,14 +97,15 @@ def _told(moment: Moment, parties: Mapping[str, str]) -> str:
     return say(f"event-{moment.kind.replace('.', '-')}", **values)
 
 
-def _print_delivery(console: Console, row: DeliveryRow) -> None:
+def print_delivery(console: Console, row: DeliveryRow) -> None:
+    """Print where a delivery stands."""
     state = State(row.state)
     sign, style = SIGNS.get(state, WAITING)
     head = Text.assemble((f"{sign} {row.party}", style), f"  {say(f'state-{state}')}", (f"  {row.route}  {row.id}", "dim"))
     paragraph(console, head, indent=2)
     paragraph(console, Text(" · ".join(_details(row)), style="dim"), indent=4)
     if state is State.DEAD:
-        paragraph(console, Text.assemble(("→ ", "cyan"), say("story-dead", message=row.message)), indent=4, hanging=2)
+        paragraph(console, Text.assemble(("→ ", "cyan"), say("story-dead", delivery=row.id)), indent=4, hanging=2)
 
 
 def _details(row: DeliveryRow) -> Iterable[str]:
@@ -108,12 +113,12 @@ def _details(row: DeliveryRow) -> Iterable[str]:
     if row.cause:
         yield say("story-cause", cause=row.cause)
     if row.due_at:
-        yield say("story-due", at=_time(row.due_at))
+        yield say("story-due", at=when(row.due_at))
     if row.reference:
         yield say("story-reference", reference=row.reference)
-    yield say("story-updated", at=_time(row.updated_at))
+    yield say("story-updated", at=when(row.updated_at))
 
 
-def _time(at: datetime) -> str:
+def when(at: datetime) -> str:
     """Write a moment in the terminal's own zone, named by its offset."""
     return at.astimezone().isoformat(sep=" ", timespec="seconds")

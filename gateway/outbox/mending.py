@@ -51,7 +51,7 @@ class Mending:
         self._database = database
         self._acts = acts
         self._entropy = entropy
-        self._four_eyes = four_eyes
+        self.four_eyes = four_eyes
         self._wake = wake
         self._begin = begin
 
@@ -70,7 +70,7 @@ class Mending:
         Raises NotValid (unknown, or not to be done so) or Conflict (its state does not allow it).
         """
         self._acts.check(order)
-        if self._four_eyes is FourEyes.ALL:
+        if self.four_eyes is FourEyes.ALL:
             return self.order(order, Choice(ids=(delivery,)), by=by)
 
         def work(tx: Tx) -> None:
@@ -89,7 +89,7 @@ class Mending:
         choice.check()
         upto = self._database.read(_last)
         total = self._database.read(lambda tx: _count(tx, choice, upto))
-        waits = self._four_eyes is not FourEyes.OFF
+        waits = self.four_eyes is not FourEyes.OFF
 
         def work(tx: Tx) -> Job:
             if repeat_key and (found := tx.rows(sql.REPEATED_JOB, by=by, key=repeat_key)):

@@ -161,7 +161,7 @@ def test_people_read_the_story_in_words(beside: Run) -> None:
     assert "✗ TCHQ  dead, set aside for staff" in out
     assert "cause: refused" in out
     assert "partner's number: 77" in out
-    assert "nsw messages replay " in out
+    assert "nsw deliveries replay " in out
 
 
 def test_story_of_what_waits_says_when_it_goes_on(beside: Run) -> None:

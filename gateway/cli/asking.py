@@ -1,0 +1,30 @@
+"""What commands about messages and deliveries ask for alike: a time, and who is asking."""
+
+import getpass
+from datetime import datetime, timedelta
+
+from gateway.bootstrap import now
+
+from .output import misuse
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read a time, or how long ago; one without a zone is the terminal's. Ends with 2 where it is neither."""
+    if text is None:
+        return None
+    if text[:-1].isdecimal() and text[-1:] in _UNITS and len(text) <= len("99999d"):
+        return now() - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        misuse("messages-time", found=text)
+
+
+def asker() -> str:
+    """Name whoever runs the command, as the ledger knows them."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # an account without a name, as in containers
+        return "cli:-"

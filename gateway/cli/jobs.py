@@ -1,0 +1,144 @@
+"""nsw deliveries jobs, approve, pause, resume, stop: what was ordered for many deliveries, and its carrying out with progress."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from gateway.bootstrap import Store, open_store
+from gateway.errors import GatewayError, Problem, explain
+from gateway.outbox.mender import carry
+from gateway.outbox.mending import NEWEST
+from gateway.outbox.orders import Job, JobState
+from gateway.store.queries import MAX_PAGE
+from gateway.web.api.orders import job_view
+
+from .asking import asker
+from .output import REFUSED, AsJson, aside, emit, language, people, refuse, say, settings, show_table
+from .story import when
+
+LOOK_EVERY = 0.5  # seconds between two looks at a job that another process carries out
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The id of a job, as 'nsw deliveries jobs' shows it.")]
+MaybeJob = Annotated[str | None, typer.Argument(metavar="[ID]", help="One job; without it all, newest first.")]
+Wanted = Annotated[JobState | None, typer.Option("--state", help="In this state only.")]
+Cursor = Annotated[str | None, typer.Option(metavar="CURSOR", help="The page after this one: next_cursor of the page before.")]
+Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="Rows of a page.")]
+
+
+def jobs(job: MaybeJob = None, *, state: Wanted = None, cursor: Cursor = None, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Show jobs and their progress."""
+    try:
+        with open_store(settings()) as store:
+            if job is not None:
+                return print_job(store.mending.job(job), as_json=as_json)
+            page = store.mending.jobs(state=state, before=cursor or NEWEST, limit=limit)
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    if as_json:
+        return emit({"items": [job_view(each).model_dump(mode="json") for each in page.items], "next_cursor": page.next_cursor})
+    _print_jobs(people(), page.items)
+    if page.next_cursor:
+        people().print(Text(say("messages-more", cursor=page.next_cursor), style="dim"))
+    return None
+
+
+def approve(job: JobId, *, as_json: AsJson = False) -> None:
+    """Approve a proposal of another person; it then runs."""
+    _steer(lambda store: store.mending.approve(job, by=asker()), as_json=as_json)
+
+
+def pause(job: JobId, *, as_json: AsJson = False) -> None:
+    """Let a job rest."""
+    _steer(lambda store: store.mending.pause(job, by=asker()), as_json=as_json)
+
+
+def resume(job: JobId, *, as_json: AsJson = False) -> None:
+    """Let a paused job go on; a running server takes it up at once."""
+    _steer(lambda store: store.mending.resume(job, by=asker()), as_json=as_json)
+
+
+def stop(job: JobId, *, as_json: AsJson = False) -> None:
+    """End a job or a proposal; what it did stays done."""
+    _steer(lambda store: store.mending.stop(job, by=asker()), as_json=as_json)
+
+
+def carry_out(store: Store, job: Job, *, quiet: bool) -> Job:
+    """Carry a job out here, or watch where another process does; gives it as it ended, or as it stands when the user leaves."""
+    rest = Event().wait  # nobody sets it: it only waits
+    with _progress(job, quiet=quiet) as told:
+        try:
+            while job.state is JobState.RUNNING:
+                hold = store.mending.take(job.id)
+                if hold:
+                    carry(store.mending, hold, pause=rest, told=told)
+                else:
+                    rest(LOOK_EVERY)
+                job = store.mending.job(job.id)
+                told(job)
+        except KeyboardInterrupt:
+            job = store.mending.job(job.id)
+    return job
+
+
+def print_job(job: Job, *, as_json: bool) -> None:
+    """Print how a job stands, why it passed deliveries over, and what is to be done about it."""
+    if as_json:
+        emit(job_view(job).model_dump(mode="json"))
+        return
+    console = people()
+    counts = {"total": str(job.total), "done": str(job.done), "skipped": str(job.skipped)}
+    console.print(Text(say("deliveries-job", act=job.order.act, state=say(f"job-{job.state}"), **counts)), Text(job.id, style="dim"))
+    for code, count in job.skips.items():
+        console.print(
+            Text("  ! " + say("deliveries-skipped", count=str(count), why=explain(Problem(text=code), language())), style="yellow")
+        )
+    if job.state is JobState.PROPOSED and job.expires_at:
+        console.print(Text("→ " + say("deliveries-proposed", at=when(job.expires_at), job=job.id), style="cyan"))
+    if job.state is JobState.RUNNING:
+        console.print(Text("→ " + say("deliveries-left", job=job.id), style="cyan"))
+
+
+def end(job: Job) -> None:
+    """End a command as its job ended: 1 where it was stopped before it was done."""
+    if job.state in (JobState.CANCELLED, JobState.EXPIRED, JobState.PAUSED):
+        raise typer.Exit(REFUSED)
+
+
+def _steer(act: Callable[[Store], Job], *, as_json: bool) -> None:
+    try:
+        with open_store(settings()) as store:
+            job = act(store)
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    print_job(job, as_json=as_json)
+
+
+@contextmanager
+def _progress(job: Job, *, quiet: bool) -> Iterator[Callable[[Job], None]]:
+    """Show progress on a terminal, beside the output; on anything else show nothing."""
+    console = aside()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
+        task = progress.add_task(job.order.act.value, total=job.total)
+        yield lambda now: progress.update(task, completed=now.done + now.skipped)
+
+
+def _print_jobs(console: Console, found: tuple[Job, ...]) -> None:
+    if not found:
+        console.print(say("deliveries-no-jobs"))
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("made", "job", "state", "progress", "by", "id"):
+        table.add_column(say(f"column-{column}"), no_wrap=True)
+    for job in found:
+        progress = f"{job.done}/{job.total}" + (f" !{job.skipped}" if job.skipped else "")
+        by = job.proposed_by + (f" ✓ {job.approved_by}" if job.approved_by else "")
+        table.add_row(when(job.created_at), job.order.act.value, say(f"job-{job.state}"), progress, by, Text(job.id, style="dim"))
+    show_table(console, table)

@@ -1,0 +1,47 @@
+"""What staff work with, over each database."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.ports import Database
+from gateway.routing.rules import RuleSet, load
+from gateway.store.engine import open_database
+from gateway.store.migrate import upgrade
+from gateway.testing.desk import Desk, Time
+from gateway.xml.shipped import shipped
+
+
+@pytest.fixture(scope="module")
+def rules() -> RuleSet:
+    return load((shipped("routing_rules"),))
+
+
+@pytest.fixture
+def clock() -> Time:
+    return Time()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database, migrated once."""
+    path = tmp_path_factory.mktemp("template") / "gateway.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest, template: Path, tmp_path: Path, clock: Time) -> Iterator[Database]:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/gateway.db"
+    if request.param == "sqlite":
+        shutil.copy(template, tmp_path / "gateway.db")
+    opened = open_database(url, clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(database: Database, rules: RuleSet, clock: Time, tmp_path: Path) -> Desk:
+    return Desk(database=database, rules=rules, clock=clock, keys=tmp_path / "keys")

@@ -1,0 +1,228 @@
+"""Each act of staff on one delivery: what it does, what the ledger says of it, and when it is refused."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from gateway.bootstrap import discover
+from gateway.errors import Conflict, NotValid
+from gateway.lifecycle import TRANSITIONS, Accepted, Delivered, Failed, Outcome, Rejected, State
+from gateway.model import DeliveryId, PartyCode
+from gateway.outbox.orders import POSSIBLE, Act, FourEyes, Order
+from gateway.protocols.vnsw.client import read_answer
+from gateway.routing.rules import RuleSet
+from gateway.testing.desk import Desk
+from gateway.testing.entries import BNN, NSW
+
+TCHQ = PartyCode("TCHQ")
+REASON = "Bộ nông nghiệp đã nhận bản giấy"
+
+
+def test_every_act_that_ends_a_delivery_is_a_listed_transition() -> None:
+    ending = (Act.CANCEL, Act.REDIRECT, Act.RETURN)
+
+    assert all(State.CANCELLED in TRANSITIONS[state] for act in ending for state in POSSIBLE[act])
+    assert all(TRANSITIONS[state] & {State.QUEUED, State.AWAITING_REPLY} for state in POSSIBLE[Act.REPLAY])
+
+
+def test_replay_makes_it_due_and_the_ledger_says_who_asked(desk: Desk) -> None:
+    delivery = desk.deliver()
+
+    assert desk.mending.once(Order(act=Act.REPLAY), delivery, by="key:lan") is None
+
+    assert (desk.row(delivery).state, desk.row(delivery).attempt) == (State.QUEUED, 0)
+    assert desk.told(delivery) == [("staff.replayed", {"by": "key:lan", "state": "queued"})]
+    assert desk.wakes
+
+
+def test_cancel_keeps_its_reason_and_the_ledger_only_a_digest_of_it(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+
+    desk.mending.once(Order(act=Act.CANCEL, reason=REASON), delivery, by="key:lan")
+
+    ((kind, values),) = desk.told(delivery)
+    assert (desk.row(delivery).state, desk.row(delivery).cause) == (State.CANCELLED, REASON)
+    assert (kind, values["by"], len(values["reason"])) == ("staff.cancelled", "key:lan", 64)
+    assert REASON not in json.dumps(values, ensure_ascii=False)
+
+
+def test_redirect_ends_the_old_delivery_and_creates_its_successor_in_one_commit(desk: Desk) -> None:
+    delivery = desk.deliver()
+
+    desk.mending.once(Order(act=Act.REDIRECT, party="HQ", reason=REASON), delivery, by="key:lan")
+
+    old = desk.row(delivery)
+    ((_, told),) = desk.told(delivery)
+    new = desk.row(told["successor"])
+    assert (old.state, old.cause) == (State.CANCELLED, f"redirected: {REASON}")
+    assert (new.message, new.party, new.state, new.attempt) == (old.message, TCHQ, State.QUEUED, 0)
+    assert desk.told(new.id) == [("delivery.created", {"by": "key:lan", "party": "TCHQ", "predecessor": delivery})]
+    (claim,) = desk.outbox.claim({TCHQ: 1})
+    assert desk.outbox.load(claim).id == old.message
+
+
+def test_redirect_by_route_keeps_the_order_of_its_dossier(desk: Desk, rules: RuleSet) -> None:
+    route = next(route for route in rules.routes.values() if route.party.code == TCHQ and route.order == "dossier")
+    first, second = desk.deliver(order="dossier"), desk.deliver()
+
+    for delivery in (first, second):
+        desk.mending.once(Order(act=Act.REDIRECT, route=route.name, reason=REASON), delivery, by="key:lan")
+
+    assert [(claim.party, claim.route) for claim in desk.outbox.claim({TCHQ: 5})] == [(TCHQ, route.name)] * 2
+
+
+def test_redirect_never_gives_a_party_the_same_message_twice(desk: Desk) -> None:
+    delivery = desk.deliver()
+
+    with pytest.raises(Conflict) as refused:
+        desk.mending.once(Order(act=Act.REDIRECT, party="BNN", reason=REASON), delivery, by="key:lan")
+
+    assert refused.value.problems[0].text == "mending.served"
+    assert desk.row(delivery).state == State.DEAD
+
+
+@pytest.mark.parametrize(
+    ("order", "text"),
+    [
+        (Order(act=Act.REDIRECT, party="NOBODY", reason="x"), "mending.unknown-party"),
+        (Order(act=Act.REDIRECT, route="no-such", reason="x"), "mending.unknown-route"),
+        (Order(act=Act.REDIRECT, party="TCHQ", route="no-such", reason="x"), "mending.unknown-route"),
+        (Order(act=Act.REDIRECT, reason="x"), "mending.no-party"),
+        (Order(act=Act.REDIRECT, party="TCHQ"), "mending.no-reason"),
+        (Order(act=Act.CANCEL, reason="  "), "mending.no-reason"),
+        (Order(act=Act.RETURN), "mending.no-reason"),
+        (Order(act=Act.CANCEL, reason="x" * 501), "mending.long-reason"),
+        (Order(act=Act.CORRECT), "mending.no-correction"),
+        (Order(act=Act.CORRECT, corrections={"content": "x"}), "mending.not-ours"),
+        (Order(act=Act.CORRECT, corrections={"messageId": "x"}), "mending.not-ours"),
+        (Order(act=Act.CORRECT, corrections={"version": "1\n"}), "mending.correction"),
+        (Order(act=Act.CORRECT, corrections={"receiver": "TCHQ"}), "mending.receiver"),
+        (Order(act=Act.CORRECT, route="no-such"), "mending.unknown-route"),
+    ],
+)
+def test_order_that_cannot_be_meant_is_refused_and_nothing_is_done(desk: Desk, order: Order, text: str) -> None:
+    delivery = desk.deliver()
+
+    with pytest.raises(NotValid) as refused:
+        desk.mending.once(order, delivery, by="key:lan")
+
+    assert refused.value.problems[0].text == text
+    assert desk.row(delivery).state == State.DEAD
+
+
+def test_return_tells_the_sender_which_message_did_not_reach_whom_and_why(desk: Desk) -> None:
+    delivery = desk.deliver()
+
+    desk.mending.once(Order(act=Act.RETURN, reason=REASON), delivery, by="key:lan")
+
+    old = desk.row(delivery)
+    ((_, told),) = desk.told(delivery)
+    (claim,) = desk.outbox.claim({NSW: 1})
+    notice = desk.outbox.load(claim)
+    assert (old.state, old.cause) == (State.CANCELLED, f"returned: {REASON}")
+    assert (notice.id, notice.sender, claim.party) == (told["notice"], "VNSW-GW", NSW)
+    assert (notice.header.sender.identity, notice.header.receiver.identity) == ("VNSW-GW", "NSW")
+    assert (notice.header.subject.function, notice.header.subject.reference) == ("00", "R1")
+    ((code, words),) = read_answer(notice.document.content).errors
+    assert code == "ERR00_CODE"
+    assert REASON in words
+    assert "m-1" in words
+    assert "Bộ Nông nghiệp" in words
+
+
+def test_notice_is_found_like_any_message_and_goes_out_by_the_senders_adapter(desk: Desk) -> None:
+    delivery = desk.deliver()
+    desk.mending.once(Order(act=Act.RETURN, reason=REASON), delivery, by="key:lan")
+    (claim,) = desk.outbox.claim({NSW: 1})
+
+    row = desk.queries.message(claim.message)
+    party = desk.rules.party("NSW")
+    route = desk.mending._acts._ways.route("NSW", "")  # as delivery rebuilds it
+    request = discover()["portal"].encode(desk.outbox.load(claim), route)
+
+    assert row is not None
+    assert (row.door, row.sender, row.receiver, row.reference, row.proof) == ("gateway", "VNSW-GW", "NSW", "R1", "own")
+    assert party is not None
+    assert request.seal is not None
+    assert b"<function>00</function>" in request.seal.document
+
+
+def test_return_to_a_sender_that_takes_no_envelopes_is_refused(desk: Desk) -> None:
+    delivery = desk.deliver()
+    desk.adapters = lambda: {name: adapter for name, adapter in discover().items() if name != "portal"}
+
+    with pytest.raises(NotValid) as refused:
+        desk.with_eyes(FourEyes.OFF).once(Order(act=Act.RETURN, reason=REASON), delivery, by="key:lan")
+
+    assert refused.value.problems[0].text == "mending.no-way-back"
+    assert desk.row(delivery).state == State.DEAD
+
+
+def test_notice_that_fails_is_not_returned_to_the_gateway_itself(desk: Desk) -> None:
+    desk.mending.once(Order(act=Act.RETURN, reason=REASON), desk.deliver(), by="key:lan")
+    (claim,) = desk.outbox.claim({NSW: 1})
+    desk.settle(claim, Failed(code="refused", final=True))
+
+    with pytest.raises(NotValid) as refused:
+        desk.mending.once(Order(act=Act.RETURN, reason=REASON), claim.delivery, by="key:lan")
+
+    assert refused.value.problems[0].text == "mending.no-way-back"
+
+
+def test_correction_reaches_the_gateways_own_header_and_nothing_else(desk: Desk) -> None:
+    delivery = desk.deliver()
+
+    desk.mending.once(Order(act=Act.CORRECT, corrections={"receiver": "MARD"}), delivery, by="key:lan")
+    desk.mending.once(Order(act=Act.CORRECT, corrections={"version": "2"}), delivery, by="key:lan")
+    desk.mending.once(Order(act=Act.REPLAY), delivery, by="key:lan")
+
+    (claim,) = desk.outbox.claim({BNN: 1})
+    assert claim.corrections == {"receiver": "MARD", "version": "2"}
+    assert [kind for kind, _ in desk.told(delivery)] == ["staff.corrected", "staff.corrected", "staff.replayed"]
+
+
+def test_correction_of_the_route_stays_with_the_party(desk: Desk, rules: RuleSet) -> None:
+    own = next(route.name for route in rules.routes.values() if route.party.code == BNN)
+    foreign = next(route.name for route in rules.routes.values() if route.party.code != BNN)
+    delivery = desk.deliver()
+
+    desk.mending.once(Order(act=Act.CORRECT, route=own), delivery, by="key:lan")
+    with pytest.raises(NotValid):
+        desk.mending.once(Order(act=Act.CORRECT, route=foreign), delivery, by="key:lan")
+
+    assert desk.row(delivery).route == own
+
+
+@pytest.mark.parametrize("act", Act)
+@pytest.mark.parametrize("outcome", [Delivered(), Accepted(reference="T", ask_again_in=timedelta(hours=1)), Rejected(reason="ERR02")])
+def test_state_decides_what_is_possible(desk: Desk, act: Act, outcome: Outcome) -> None:
+    delivery = desk.deliver(outcome)
+    state = State(desk.row(delivery).state)
+    order = Order(act=act, reason=REASON, party="TCHQ" if act is Act.REDIRECT else "", corrections={"version": "2"})
+
+    if state in POSSIBLE[act]:
+        desk.mending.once(order, delivery, by="key:lan")
+        return
+    with pytest.raises(Conflict) as refused:
+        desk.mending.once(order, delivery, by="key:lan")
+
+    assert refused.value.problems[0].text == "mending.wrong-state"
+    assert desk.row(delivery).state == state
+    assert desk.told(delivery) == []
+
+
+def test_what_is_being_sent_is_left_alone(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    desk.outbox.claim({BNN: 1})
+
+    for act in (Act.REPLAY, Act.CANCEL, Act.RETURN):
+        with pytest.raises(Conflict):
+            desk.mending.once(Order(act=act, reason=REASON), delivery, by="key:lan")
+
+
+def test_unknown_delivery_is_not_found(desk: Desk) -> None:
+    with pytest.raises(NotValid) as refused:
+        desk.mending.once(Order(act=Act.REPLAY), DeliveryId("no"), by="key:lan")
+
+    assert refused.value.problems[0].text == "outbox.no-delivery"

@@ -1,0 +1,69 @@
+"""What was exchanged with a partner, and who looked."""
+
+from typing import Any
+
+import pytest
+
+from gateway.errors import NotValid
+from gateway.model import Request
+from gateway.testing.desk import DEAD, Desk
+from gateway.testing.entries import BNN, START
+
+
+def test_attempts_tell_what_became_of_each(desk: Desk) -> None:
+    delivery = desk.deliver()
+
+    (attempt,) = desk.history.attempts(delivery)
+
+    assert (attempt.number, attempt.outcome, attempt.code, attempt.status) == (1, "failed", "timeout", 503)
+    assert (attempt.sent_at, attempt.ended_at) == (START, START)
+
+
+def test_attempt_cut_off_by_a_death_has_no_end(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    (claim,) = desk.outbox.claim({BNN: 1})
+    desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
+
+    (attempt,) = desk.history.attempts(delivery)
+
+    assert (attempt.number, attempt.ended_at, attempt.outcome) == (1, None, None)
+
+
+def test_attempt_of_which_nothing_left_has_no_number(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    (claim,) = desk.outbox.claim({BNN: 1})
+    desk.settle(claim, DEAD)
+
+    (attempt,) = desk.history.attempts(delivery)
+
+    assert (attempt.number, attempt.sent_at, attempt.outcome) == (None, None, "failed")
+
+
+@pytest.mark.parametrize(("part", "content"), [("request", b"asked"), ("reply", b"answered")])
+def test_whoever_looks_at_contents_is_in_the_ledger(desk: Desk, part: Any, content: bytes) -> None:
+    delivery = desk.deliver()
+
+    assert desk.history.exchanged(delivery, part, by="key:lan") == content
+    assert desk.history.exchanged(delivery, part, by="key:lan", number=1) == content
+
+    assert desk.told(delivery) == [("staff.looked", {"by": "key:lan", "part": part, "attempt": "1"})] * 2
+
+
+@pytest.mark.parametrize("asked", [{"delivery": "no"}, {"number": 7}])
+def test_exchange_that_is_not_kept_is_not_found(desk: Desk, asked: Any) -> None:
+    delivery = desk.deliver()
+
+    with pytest.raises(NotValid) as refused:
+        desk.history.exchanged(asked.get("delivery", delivery), "request", by="key:lan", number=asked.get("number"))
+
+    assert refused.value.problems[0].text == "mending.no-exchange"
+    assert desk.told(delivery) == []
+
+
+def test_reply_that_never_came_is_not_found(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    (claim,) = desk.outbox.claim({BNN: 1})
+    desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
+
+    with pytest.raises(NotValid):
+        desk.history.exchanged(delivery, "reply", by="key:lan")
