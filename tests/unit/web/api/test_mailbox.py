@@ -47,7 +47,7 @@ def test_collect_hands_out_documents_with_token_and_lease(guarded: tuple[Call, A
     assert b64decode(item.pop("document")) == b"<Envelope/>"
     assert item == {
         "delivery": DELIVERY, "message": MESSAGE, "token": TOKEN, "until": "2026-12-31T01:01:00Z", "attempt": 2,
-        "media_type": "text/xml", "sha256": "cd" * 32,
+        "media_type": "text/xml", "sha256": "cd" * 32, "attachments": [],
     }  # fmt: skip
     assert hub.mailboxes.acts == [("collect", "PORT", 5, timedelta(seconds=60))]
 
