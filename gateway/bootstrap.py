@@ -25,7 +25,7 @@ from .outbox.attachments.keeping import Attachments
 from .outbox.attachments.objects import ObjectStore
 from .outbox.attachments.rows import RowStore
 from .outbox.circuit import Circuits
-from .outbox.destinations import Destinations
+from .outbox.destinations import Destinations, notices
 from .outbox.heartbeat import Heartbeat
 from .outbox.history import History
 from .outbox.holds import Holds, Kind
@@ -139,6 +139,10 @@ class Hub:
         if self._standby:
             self._standby.close()
         self._database.close()
+
+    def notices(self) -> list[Problem]:
+        """Say which partners are away or paused; raises Unavailable."""
+        return list(notices(self.rules.current.parties, self.destinations.standings(), now=now(), zone=self.rules.current.zone))
 
     def ready(self) -> list[Problem]:
         """Say what is not ready; empty when everything is."""
@@ -255,6 +259,14 @@ def open_store(settings: Settings) -> Iterator[Store]:
         )
     finally:
         database.close()
+
+
+def open_cipher(settings: Settings) -> Cipher:
+    """Take up an installation's keys, for what is read without its database; raises Unavailable where there are none."""
+    folder = settings.home / "keys"
+    if not folder.is_dir():
+        raise Unavailable(Code.UNAVAILABLE, Problem(text="retention.no-keys", path=str(folder)))
+    return FileCipher(folder, entropy=os.urandom)
 
 
 def hold(settings: Settings) -> Sole | None:

@@ -10,6 +10,7 @@ from gateway.xml.parse import MAX_BYTES
 from .output import misuse
 
 STANDARD = Path("-")
+MAX_ARCHIVE = 1 << 30  # bytes; ours have some 20 MB
 MAX_PEM = 1_000_000  # bytes; a bundle of every licensed authority has 60 KB
 
 
@@ -23,6 +24,14 @@ def read_small(path: Path) -> bytes:
     data = _read(path, MAX_PEM + 1)
     if len(data) > MAX_PEM:
         misuse("file-too-large", path=path, limit=f"{MAX_PEM:,}")
+    return data
+
+
+def read_archive(path: Path) -> bytes:
+    """Read an archive of purged content; ends with 2 where it cannot be read or is too large to be one."""
+    data = _read(path, MAX_ARCHIVE + 1)
+    if len(data) > MAX_ARCHIVE:
+        misuse("file-too-large", path=path, limit=f"{MAX_ARCHIVE:,}")
     return data
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench, certs, db, deliveries, demo, doctor, messages, routes, schemas, serve, sign, validate, verify
+from . import bench, certs, db, deliveries, demo, doctor, messages, retention, routes, schemas, serve, sign, validate, verify
 
 
 class Language(StrEnum):
@@ -31,6 +31,7 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(certs.app, name="certs")
 app.add_typer(db.app, name="db")
+app.add_typer(retention.app, name="retention")
 app.command()(doctor.doctor)
 app.command()(bench.bench)
 

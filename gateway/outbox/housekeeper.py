@@ -83,7 +83,7 @@ class Housekeeper:
                 seconds = perf_counter() - began
                 counts = {"messages": done.messages, "bytes": done.bytes, "archive": done.archive, "seconds": seconds}
                 self._watch("retention.step", {"code": done.stage, **counts})
-                if self._stopping.wait(max(SHARE * seconds, SHORTEST_PAUSE)) or not self._night():
+                if self._stopping.wait(pause_after(seconds)) or not self._night():
                     return False
                 began = perf_counter()
         finally:
@@ -96,6 +96,11 @@ class Housekeeper:
         begin, end = self._hours
         now = self._clock().astimezone(self._zone()).time()
         return begin <= now < end if begin <= end else now >= begin or now < end
+
+
+def pause_after(seconds: float) -> float:
+    """Say how long a pause follows a step that took so long."""
+    return max(SHARE * seconds, SHORTEST_PAUSE)
 
 
 def read_hours(text: str) -> Hours | None:
