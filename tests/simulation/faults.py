@@ -12,6 +12,7 @@ class Faults:
     die: float = 0.0  # the process is killed
     stall: float = 0.0  # the process is stopped for a while
     jump: float = 0.0  # the clock on the wall jumps
+    outage: float = 0.0  # the database is gone for a while
     refuse: float = 0.0  # a commit fails
     half: float = 0.0  # a commit succeeds and its answer is lost
     broken: float = 0.0  # a commit fails in the middle
@@ -28,6 +29,7 @@ _CHANCES = {
     "die": (1 / 2000, 1 / 250),
     "stall": (1 / 3000, 1 / 400),
     "jump": (1 / 3000, 1 / 400),
+    "outage": (1 / 3000, 1 / 600),
     "refuse": (0.01, 0.1),
     "half": (0.01, 0.1),
     "broken": (0.01, 0.1),

@@ -50,7 +50,7 @@ def _partner(code: str, adapter: str, limits: Limits, retry: RetryPolicy) -> Par
 
 PARTNERS = (  # code, its adapter, what it bears, how its deliveries are repeated
     _partner("P1", "plain", Limits(concurrency=1, timeout=timedelta(seconds=15)), LONG),
-    _partner("P2", "plain", Limits(concurrency=4, timeout=timedelta(seconds=30)), SHORT),
+    _partner("P2", "plain", Limits(concurrency=4, timeout=timedelta(seconds=60)), SHORT),
     _partner("P3", "asked", Limits(concurrency=2, timeout=timedelta(seconds=15)), LONG),
     _partner("P4", "asked", Limits(concurrency=3, timeout=timedelta(seconds=5)), SHORT),
 )

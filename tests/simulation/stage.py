@@ -67,6 +67,7 @@ class Stage:
         self.tail: deque[str] = deque(maxlen=TAIL)
         self.violations: list[str] = []
         self.counts: Counter[str] = Counter()
+        self.away_until = 0  # true time at which the database is back
         self.on_time_fault: Callable[[], None] = lambda: None
         self._digest = blake2b(digest_size=16)
         self._actors: list[Actor] = []
@@ -164,8 +165,10 @@ class Stage:
             self._die(actor)
         elif (draw := draw - faults.die) < faults.stall:
             self._stall(actor)
-        elif draw - faults.stall < faults.jump:
+        elif (draw := draw - faults.stall) < faults.jump:
             self._jump()
+        elif draw - faults.jump < faults.outage:
+            self._cut_off()
 
     def _leave(self, actor: Actor) -> None:
         """Let the others play until it is this one's turn again."""
@@ -194,8 +197,15 @@ class Stage:
 
     def _jump(self) -> None:
         self.offset += (leap := int(self.rng.uniform(-300, 300) * SECOND))
-        self.disturbed(time=True, for_=max(-leap, 0))  # what is waited for by the clock comes later by as much
+        self.disturbed(time=True)
         self.happens("clock jumped", f"{leap / SECOND:.0f} s")
+
+    def _cut_off(self) -> None:
+        """The database is gone for a while, for everybody."""
+        pause = self.rng.uniform(1, 60)
+        self.away_until = self.elapsed + int(pause * SECOND)
+        self.disturbed(for_=int(pause * SECOND))
+        self.happens("database gone", f"{pause:.0f} s")
 
     def disturbed(self, *, time: bool = False, for_: int = 0) -> None:
         """Remember that something delays everybody for a time; `time` says that leases may end in honest hands."""
@@ -218,7 +228,7 @@ class Stage:
 
     def may_refuse(self) -> None:
         """Refuse a commit now and then; nothing of it happened."""
-        if self.rng.random() < self.faults.refuse:
+        if self.rng.random() < self.faults.refuse or self.elapsed < self.away_until:
             self._away("refused")
 
     def _away(self, how: str) -> NoReturn:
