@@ -10,11 +10,12 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 JSON_OPTION = $(if $(filter 1,$(JSON)),--json,)
 LOCK = compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml
 BENCHMARKS := intake end-to-end
+RUNS ?= 100
 SEED ?= 1
 STEPS ?= 200000
 STORE ?= memory
 
-.PHONY: help setup run demo test test-full simulate check bench docs wheel wheel-check lock clean
+.PHONY: help setup run demo test test-full simulate faults check bench docs wheel wheel-check lock clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +43,9 @@ test-full: setup ## the longer suites too
 
 simulate: setup ## the whole flow under faults, in an order drawn from SEED, for STEPS, over STORE=memory or sqlite; the last line is JSON
 	@$(BIN)/python -m tests.simulation $(SEED) $(STEPS) $(STORE)
+
+faults: setup ## RUNS kills of a gateway under load at random moments, on both databases; the last line is JSON
+	@$(BIN)/python -m tests.faults --runs $(RUNS)
 
 check: setup ## ruff, mypy --strict, import-linter, bandit
 	@$(BIN)/ruff check .
