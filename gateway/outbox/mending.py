@@ -19,9 +19,9 @@ from .acts import Acts, Row, Word, read_row
 from .orders import APPROVE_WITHIN, JOB_MOVES, Act, Choice, FourEyes, Job, JobState, Order, read_job
 from .sql import mending as sql
 
-BATCH = 500  # deliveries in one commit
-FEWER: Mapping[Act, int] = {Act.REDIRECT: 200, Act.RETURN: 50}  # acts that write more than one update
-STRETCH = 10_000  # positions looked at for one commit, so that a rare choice costs no more than a frequent one
+BATCH = 100  # deliveries in one commit: some milliseconds, because on SQLite whoever records a message waits for it
+FEWER: Mapping[Act, int] = {Act.REDIRECT: 50, Act.RETURN: 20}  # acts that write more than one update
+STRETCH = 5_000  # positions looked at for one commit, so that a rare choice costs no more than a frequent one
 LEASE = timedelta(seconds=30)  # a batch takes a fraction of it; whoever died is succeeded after this
 NEWEST = "~"  # sorts after every id
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway.bootstrap import discover, ways_of
-from gateway.lifecycle import Failed, Outcome, next_step
-from gateway.model import DeliveryId, PartyCode, Reply, Request, RetryPolicy
+from gateway.lifecycle import Failed, Outcome, State, next_step
+from gateway.model import DeliveryId, PartyCode, Reply, Request, RetryPolicy, uuid7
 from gateway.outbox.acts import Acts
 from gateway.outbox.history import History
 from gateway.outbox.mender import carry
@@ -17,10 +17,12 @@ from gateway.outbox.mending import Mending
 from gateway.outbox.orders import FourEyes
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
-from gateway.ports import Adapter, Claim, Database
+from gateway.outbox.sql.flow import INSERT_DELIVERY
+from gateway.ports import Adapter, Claim, Database, Tx
 from gateway.routing.rules import RuleSet
 from gateway.security.cipher import FileCipher
 from gateway.store.queries import DeliveryRow, Queries
+from gateway.store.times import to_micros
 
 from .entries import BNN, START, make_entry
 
@@ -75,6 +77,21 @@ class Desk:
             self.outbox.note(claim, Request(endpoint="http://x", action="", body=ASKED))
             self.settle(claim, outcome)
         return entry.receipt.deliveries[0]
+
+    def fill(self, count: int, *, state: State = State.DEAD, party: PartyCode = BNN) -> None:
+        """Record one message, and so many ended deliveries of it to a party, by one commit."""
+        message = self.row(self.deliver(party=party)).message
+        now = to_micros(self.clock())
+        same = {
+            "message": message, "party": party, "route": f"to-{party}", "state": state.value, "open": None, "due_at": None, "attempt": 1,
+            "reference": "", "cause": "timeout", "dossier": None, "created_at": now, "updated_at": now,
+        }  # fmt: skip
+
+        def work(tx: Tx) -> None:
+            for _ in range(count):
+                tx.changed(INSERT_DELIVERY, id=uuid7(self.clock(), os.urandom(10)), **same)
+
+        self.database.commit(work)
 
     def settle(self, claim: Claim, outcome: Outcome) -> None:
         """Bring a claim to its end."""
