@@ -1,19 +1,20 @@
 """What processes know together of each destination: whether its circuit is open, what its rate allows, until when staff paused it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
 from gateway.audit import Event
-from gateway.errors import Code, Conflict, Problem
-from gateway.model import PartyCode
+from gateway.errors import Code, Conflict, NotValid, Problem
+from gateway.model import Party, PartyCode
 from gateway.ports import Clock, Database, Tx
 from gateway.store.leaves import write_leaf
 from gateway.store.times import MICROSECOND, from_micros, to_micros
 
 from . import rate
 from .circuit import FAR, PROBE_EVERY, Standing
+from .pauses import paused_until
 from .sql import circuits as sql
 
 R = TypeVar("R")
@@ -38,9 +39,11 @@ class Destinations:
         return self._database.read(lambda tx: _standings(tx, ahead=self._clock() - tx.now()))
 
     def pause(self, party: PartyCode, *, until: datetime, by: str, reason: str) -> None:
-        """Send nothing to a party until a time, on a person's word; a later pause replaces an earlier one."""
+        """Send nothing to a party until a time, on a person's word; a later pause replaces an earlier one. Raises NotValid."""
 
         def work(tx: Tx) -> None:
+            if until <= tx.now():
+                raise NotValid(Code.SCHEMA, Problem(text="outbox.pause-past", values={"until": until.isoformat()}))
             tx.changed(sql.KNOW, of=party)
             tx.changed(sql.PAUSE, of=party, until=to_micros(until), by=by, why=reason)
             write_leaf(tx, Event(kind="staff.paused", at=tx.now(), values={"by": by, "party": party, "until": until.isoformat()}))
@@ -58,6 +61,18 @@ class Destinations:
 
         self._database.commit(work)
         self._wake()
+
+
+def notices(parties: Iterable[Party], standings: Iterable[Standing], *, now: datetime, zone: tzinfo) -> Iterator[Problem]:
+    """Tell of each party that is away, or to which nothing is sent."""
+    known = {standing.party: standing for standing in standings}
+    for party in parties:
+        standing = known.get(party.code, Standing(party=party.code))
+        if (end := paused_until(party, standing.paused_until, now)) is not None:
+            yield Problem(text="outbox.party-paused", values={"party": party.code, "until": f"{end.astimezone(zone):%Y-%m-%d %H:%M}"})
+        elif standing.open_since is not None:
+            since = f"{standing.open_since.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+            yield Problem(text="outbox.party-away", values={"party": party.code, "since": since})
 
 
 # --- inside the transaction of a claim ---------------------------------------------------------------------------------

@@ -98,6 +98,15 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What a party is owed: what waits, what is under way, and when the first of those that wait is or was due."""
+
+    waiting: int = 0
+    under_way: int = 0
+    oldest_due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
     """How much a party has to collect: what waits, what is handed out, what was set aside, and since when the oldest waits."""
 
@@ -154,6 +163,9 @@ _ALL_MESSAGES = select(func.count()).select_from(MESSAGES)
 _REFUSED_MESSAGES = _ALL_MESSAGES.where(text("state = 'refused'"))  # messages_refused
 _OPEN_DELIVERIES = select(_D.party, _D.state, func.count()).where(text("open = 1")).group_by(_D.party, _D.state)  # deliveries_in_order
 _SET_ASIDE = select(_D.party, _D.state, func.count()).where(text(SET_ASIDE)).group_by(_D.party, _D.state)  # deliveries_set_aside
+_BACKLOGS = (  # deliveries_in_order
+    select(_D.party, func.count(_D.due_at), func.count(_D.token), func.min(_D.due_at)).where(text("open = 1")).group_by(_D.party)
+)
 _OLDEST_DUE = select(func.min(_D.due_at)).where(text("open = 1"))
 _OPEN_OF = (  # deliveries_in_order
     select(_D.state, func.count(), func.min(_D.created_at)).where(_D.party == bindparam("party"), text("open = 1")).group_by(_D.state)
@@ -272,6 +284,14 @@ class Queries:
             )
 
         return self._database.read(work)
+
+    def backlogs(self) -> Mapping[str, Backlog]:
+        """Say what each party is owed; a party that is owed nothing is left out."""
+        rows = self._rows(_BACKLOGS)
+        return {
+            party: Backlog(waiting=waiting, under_way=held, oldest_due=None if due is None else from_micros(due))
+            for party, waiting, held, due in rows
+        }
 
     def ping(self) -> None:
         """Ask the database whether it is there; raises Unavailable."""

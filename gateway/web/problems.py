@@ -49,6 +49,7 @@ STATUS_OF_TEXT: Mapping[str, int] = MappingProxyType({
     "mending.receiver": 400,
     "mending.unknown-party": 400,
     "mending.unknown-route": 400,
+    "outbox.pause-past": 400,
     "store.cursor": 400,
     "web.head-too-large": 431,
     "web.header-twice": 400,

@@ -4,17 +4,17 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from gateway.errors import Conflict
+from gateway.errors import Conflict, NotValid
 from gateway.lifecycle import Deferred
 from gateway.model import PartyCode
 from gateway.outbox.circuit import FAR, PROBE_EVERY, Standing
-from gateway.outbox.destinations import Destinations
+from gateway.outbox.destinations import Destinations, notices
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
 from gateway.ports import Claim, Database
@@ -161,6 +161,29 @@ def test_pause_leaves_an_open_circuit_as_it_is(shared: Destinations) -> None:
     shared.pause(BNN, until=START + HOUR, by="lan", reason="x")
 
     assert [standing.probe_at for standing in shared.standings()] == [START + PROBE_EVERY]
+
+
+def test_pause_that_is_over_already_is_refused(shared: Destinations, database: Database) -> None:
+    with pytest.raises(NotValid) as refused:
+        shared.pause(BNN, until=START, by="lan", reason="x")
+
+    assert refused.value.problems[0].text == "outbox.pause-past"
+    assert (shared.standings(), leaves(database)) == ((), [])
+
+
+def test_parties_that_are_away_or_paused_are_told_of_in_the_gateways_zone() -> None:
+    parties = [make_entry(parties=(PartyCode(code),)).routes[0].party for code in ("A", "B", "C")]
+    known = [
+        Standing(party=PartyCode("A"), open_since=START, probe_at=START),
+        Standing(party=PartyCode("B"), open_since=START, probe_at=START, paused_until=START + HOUR),
+    ]
+
+    told = notices(parties, known, now=START, zone=timezone(7 * HOUR))
+
+    assert [(problem.text, dict(problem.values)) for problem in told] == [
+        ("outbox.party-away", {"party": "A", "since": "2026-11-21 15:00:00"}),
+        ("outbox.party-paused", {"party": "B", "until": "2026-11-21 16:00"}),
+    ]
 
 
 def nothing(_shared: Destinations, _time: Time) -> None:

@@ -39,7 +39,7 @@ FORMS = {
 
 def _as_text(value: object) -> object:
     """Refuse a bare number, which would be taken for seconds since 1970."""
-    if isinstance(value, str) and "-" not in value[1:]:
+    if isinstance(value, int | float) or (isinstance(value, str) and "-" not in value[1:]):
         raise ValueError("a time is written as in ISO 8601")
     return value
 

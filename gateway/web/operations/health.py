@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from gateway.web.api.views import Explained
 from gateway.web.problems import describe, json_reply
@@ -18,6 +18,7 @@ class Health(BaseModel):
 
     ready: bool
     problems: list[Explained]
+    notices: list[Explained] = Field(description="partners that are away or paused; they keep nobody else from work")
 
 
 def router(hub: "Hub") -> APIRouter:
@@ -33,7 +34,9 @@ def router(hub: "Hub") -> APIRouter:
     def ready() -> Response:
         """Say whether the gateway can take in and deliver messages, and what is missing."""
         problems = hub.ready()
-        document = {"ready": not problems, "problems": [describe(problem) for problem in problems]}
+        notices = [] if problems else hub.notices()
+        explained = {"problems": [describe(problem) for problem in problems], "notices": [describe(notice) for notice in notices]}
+        document = {"ready": not problems, **explained}
         return as_response(json_reply(503 if problems else 200, document))
 
     return routes

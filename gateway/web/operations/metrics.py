@@ -1,6 +1,6 @@
 """/metrics in the Prometheus text format: what the process counted, and what stands in the database."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from gateway.model import Channel
 from gateway.ports import Clock
 from gateway.store.queries import Counts, Mailbox
 from gateway.web.api.gate import Gate
+from gateway.web.api.standing import PartyView, party_views
 
 if TYPE_CHECKING:
     from gateway.bootstrap import Hub
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 class Stored(Collector):
     """The counts of the database as metrics; made anew for each scrape."""
 
-    def __init__(self, counts: Counts, mailboxes: Mapping[str, Mailbox], clock: Clock) -> None:
+    def __init__(self, counts: Counts, mailboxes: Mapping[str, Mailbox], parties: Sequence[PartyView], clock: Clock) -> None:
         self._counts = counts
+        self._parties = parties
         self._mailboxes = mailboxes
         self._clock = clock
 
@@ -36,7 +38,7 @@ class Stored(Collector):
             deliveries.add_metric([party, state], number)
         oldest = GaugeMetricFamily("nsw_oldest_due_seconds", "How long the oldest due delivery has been due; 0 where none is.")
         oldest.add_metric([], self._since(self._counts.oldest_due))
-        yield from (messages, deliveries, oldest, *self._of_mailboxes())
+        yield from (messages, deliveries, oldest, *self._of_mailboxes(), *self._of_parties())
 
     def _of_mailboxes(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily("nsw_mailbox_waiting", "Deliveries that wait to be collected, by party.", labels=["party"])
@@ -47,6 +49,20 @@ class Stored(Collector):
             waiting.add_metric([party], mailbox.waiting)
             oldest.add_metric([party], self._since(mailbox.oldest))
         yield from (waiting, oldest)
+
+    def _of_parties(self) -> Iterator[Metric]:
+        is_open = GaugeMetricFamily("nsw_circuit_open", "1 while a party is away and asked now and then, else 0.", labels=["party"])
+        paused = GaugeMetricFamily(
+            "nsw_paused", "1 while nothing is sent to a party, by its own window or by staff, else 0.", labels=["party"]
+        )
+        due = GaugeMetricFamily(
+            "nsw_party_oldest_due_seconds", "How long the oldest delivery to a party has been due; 0: none.", labels=["party"]
+        )
+        for party in self._parties:
+            is_open.add_metric([party.code], party.circuit == "open")
+            paused.add_metric([party.code], party.paused_until is not None)
+            due.add_metric([party.code], self._since(party.oldest_due))
+        yield from (is_open, paused, due)
 
     def _since(self, moment: datetime | None) -> float:
         return 0.0 if moment is None else max(0.0, (self._clock() - moment).total_seconds())
@@ -64,7 +80,8 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         mailboxes: dict[str, Mailbox] = {
             party.code: hub.queries.mailbox(party.code) for party in hub.rules.current.parties if party.collects
         }
-        stored.register(Stored(hub.queries.counts(), mailboxes, hub.clock))
+        parties = party_views(hub.rules.current.parties, hub.destinations.standings(), hub.queries.backlogs(), now=hub.clock())
+        stored.register(Stored(hub.queries.counts(), mailboxes, parties, hub.clock))
         return Response(generate_latest(hub.metrics) + generate_latest(stored), media_type=CONTENT_TYPE_LATEST)
 
     return routes

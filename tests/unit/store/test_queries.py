@@ -17,7 +17,7 @@ from gateway.ports import Database, DossierMove, Entry
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
-from gateway.store.queries import MAX_PAGE, Queries
+from gateway.store.queries import MAX_PAGE, Backlog, Queries
 from gateway.testing import builders
 from gateway.testing.contents import Consignment
 
@@ -246,6 +246,15 @@ def test_counts_tell_what_waits_and_what_was_set_aside(shelf: Shelf) -> None:
     assert counts.messages == {"accepted": 2, "refused": 1}
     assert counts.deliveries == {("BNN", "queued"): 2, ("IPPC", "dead"): 1}
     assert counts.oldest_due == START + timedelta(minutes=1)
+
+
+def test_backlogs_tell_what_each_party_is_owed(shelf: Shelf) -> None:
+    shelf.accept(number=1, to=(BNN, IPPC))
+    shelf.accept(number=2)
+    shelf.settle(IPPC, Failed(code="http-500"))
+    shelf.outbox.claim({BNN: 1})
+
+    assert shelf.queries.backlogs() == {"BNN": Backlog(waiting=1, under_way=1, oldest_due=START + timedelta(minutes=2))}
 
 
 def test_a_database_that_is_closed_is_unavailable(shelf: Shelf) -> None:

@@ -33,12 +33,13 @@ from gateway.model import (
     Subject,
     uuid7,
 )
+from gateway.outbox.circuit import Standing
 from gateway.outbox.history import Attempt
 from gateway.outbox.holds import Hold, Kind
 from gateway.outbox.orders import Act, Order
 from gateway.ports import Claim, Inbound
 from gateway.protocols.vnsw.door import VnswDoor
-from gateway.store.queries import Counts, DeliveryRow, Mailbox, MessageRow, Moment, Page
+from gateway.store.queries import Backlog, Counts, DeliveryRow, Mailbox, MessageRow, Moment, Page
 from gateway.web.app import create_app
 from gateway.xml.parse import parse
 
@@ -55,6 +56,7 @@ BNN = Party(
     code=PartyCode("BNN"),
     identity=Identity(name="BNN", identity="BNN", country="VN", ministry="BNN", organization="BVTV"),
     aliases=frozenset({"MARD"}),
+    adapter="agriculture",
 )
 PORT = Party(
     code=PartyCode("PORT"),
@@ -204,6 +206,9 @@ class FakeQueries:
     def content(self, message: str, part: str = "document") -> bytes | None:
         return {"document": b"<Envelope/>", "body": b"\xff\x00"}.get(part) if message == MESSAGE else None
 
+    def backlogs(self) -> Mapping[str, Backlog]:
+        return {"BNN": Backlog(waiting=6, under_way=1, oldest_due=NOW - timedelta(seconds=90))}
+
     def counts(self) -> Counts:
         return Counts(
             messages={"accepted": 7, "refused": 2},
@@ -287,6 +292,27 @@ class FakeHolds:
         return replace(HOLD, released_by=by, released_at=NOW, release_reason=reason)
 
 
+@dataclass
+class FakeDestinations:
+    """Knows that a party is away, and remembers what it was told."""
+
+    acts: list[tuple[object, ...]] = field(default_factory=list)
+    known: tuple[Standing, ...] = (Standing(party=PartyCode("BNN"), open_since=NOW - timedelta(minutes=5), probe_at=NOW),)
+
+    def standings(self) -> tuple[Standing, ...]:
+        return self.known
+
+    def pause(self, party: PartyCode, *, until: datetime, by: str, reason: str) -> None:
+        self.acts.append(("pause", party, until, by, reason))
+        self.known = (Standing(party=party, paused_until=until, paused_by=by, reason=reason),)
+
+    def resume(self, party: PartyCode, *, by: str) -> None:
+        if not any(standing.paused_until for standing in self.known):
+            raise Conflict(Code.CONFLICT, Problem(text="outbox.not-paused", values={"party": party}))
+        self.acts.append(("resume", party, by))
+        self.known = ()
+
+
 class FakeRules:
     """Knows three parties; the gateway's own is the first."""
 
@@ -318,6 +344,7 @@ class FakeHub:
         self.mending: Any = FakeMending(self.queries)
         self.history: Any = FakeHistory()
         self.mailboxes = FakeMailboxes()
+        self.destinations = FakeDestinations()
         self.holds = FakeHolds()
         self.doors = {"vnsw": VnswDoor(rules=lambda: self.rules, zone=ZONE, sign=lambda envelope: envelope)}
         self.trust = SimpleNamespace(registry=SimpleNamespace(owners=self.owners))
@@ -335,6 +362,9 @@ class FakeHub:
 
     def ready(self) -> list[Problem]:
         return self.problems
+
+    def notices(self) -> list[Problem]:
+        return [Problem(text="outbox.party-away", values={"party": "BNN", "since": "2026-12-31 07:55:00"})]
 
     def stop(self) -> None:
         self.stopped += 1

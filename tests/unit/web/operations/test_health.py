@@ -15,7 +15,15 @@ def test_live_says_so(call: Call) -> None:
 def test_ready_gateway_has_no_problems(call: Call) -> None:
     answer = call("GET", "/health/ready")
 
-    assert (answer.status, answer.json) == (200, {"ready": True, "problems": []})
+    assert (answer.status, answer.json["ready"], answer.json["problems"]) == (200, True, [])
+
+
+def test_partner_that_is_away_is_told_of_and_keeps_the_gateway_ready(call: Call) -> None:
+    answer = call("GET", "/health/ready")
+
+    [notice] = answer.json["notices"]
+    assert (answer.status, notice["code"]) == (200, "outbox.party-away")
+    assert "2026-12-31 07:55:00" in notice["message_en"]
 
 
 def test_gateway_that_is_not_ready_says_why_in_both_languages(call: Call, hub: Any) -> None:

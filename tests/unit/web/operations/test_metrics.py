@@ -24,3 +24,12 @@ def test_metrics_tell_what_waits_in_each_mailbox(call: Call) -> None:
 
     found = {s.name: (s.labels, s.value) for family in families for s in family.samples if s.name.startswith("nsw_mailbox")}
     assert found == {"nsw_mailbox_waiting": ({"party": "PORT"}, 4), "nsw_mailbox_oldest_seconds": ({"party": "PORT"}, 300)}
+
+
+def test_metrics_tell_which_partners_are_away_and_what_waits_for_them(call: Call) -> None:
+    families = text_string_to_metric_families(call("GET", "/metrics").body.decode())
+
+    found = {s.name: (s.labels, s.value) for family in families for s in family.samples if s.labels.get("party") == "BNN"}
+    assert found["nsw_circuit_open"] == ({"party": "BNN"}, 1)
+    assert found["nsw_paused"] == ({"party": "BNN"}, 0)
+    assert found["nsw_party_oldest_due_seconds"] == ({"party": "BNN"}, 90)
