@@ -2,19 +2,28 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from gateway.bootstrap import schedule
 from gateway.errors import GatewayError, Problem
+from gateway.outbox.forecast import Forecast, Growth, growth, kind_of
+from gateway.outbox.forecast import forecast as foresee
 from gateway.ports import Database
 from gateway.store.engine import open_database
 from gateway.store.inspection import TableSize, inspect, sizes
-from gateway.store.migrate import POST, PRE, check_present, check_there, pending, upgrade
+from gateway.store.migrate import POST, PRE, Level, check_present, check_there, level, upgrade
 
 from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, refuse, say, settings, show_table, tell
+
+_DAYS = {"d": 1, "y": 366}
+MAX_DAYS = 100 * 366
+Ahead = Annotated[str | None, typer.Option("--forecast", metavar="SPAN", help="Say also how large it will be after 90d, 1y ….")]
 
 app = typer.Typer(no_args_is_help=True, help="The database: bring it to this release, check it, see how large it is.")
 
@@ -54,7 +63,7 @@ def check(*, as_json: AsJson = False) -> None:
             kind, found = database.kind, inspect(database)
     except GatewayError as error:
         refuse(error, as_json=as_json)
-    problems = [*found.problems, *([] if state["pre"] == "complete" else [Problem(text="store.pending")])]
+    problems = [*found.problems, *([Problem(text="store.pending")] if state["pre"] == Level.PENDING else [])]
     facts = {"kind": kind, **found.facts, **state}
     if as_json:
         emit({"ok": not problems, **facts, "errors": [problem_view(problem, problem.text) for problem in problems]})
@@ -65,19 +74,25 @@ def check(*, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def size(*, as_json: AsJson = False) -> None:
-    """Say what each table takes with its indexes; on PostgreSQL rows are its own estimate."""
+def size(*, forecast: Ahead = None, as_json: AsJson = False) -> None:
+    """Say what each table takes with its indexes, and what the last weeks added; on PostgreSQL rows are its own estimate."""
+    chosen, ahead = settings(), None if forecast is None else _ahead(forecast)
     try:
-        check_present(settings().database)
+        check_present(chosen.database)
         with _opened() as database:
             found = sizes(database)
+            by_table = {table.name: table.bytes for table in found}
+            grown = growth(database, by_table)
+            seen = None if ahead is None else foresee(database, by_table, schedule(chosen), ahead=ahead)
     except GatewayError as error:
         refuse(error, as_json=as_json)
     total = sum(table.bytes for table in found)
     if as_json:
-        emit({"bytes": total, "tables": [{"name": t.name, "rows": t.rows, "bytes": t.bytes} for t in found]})
+        tables = [{"name": t.name, "kind": kind_of(t.name), "rows": t.rows, "bytes": t.bytes} for t in found]
+        emit({"bytes": total, "tables": tables, "growth": asdict(grown), "forecast": seen and asdict(seen)})
     else:
         _print_sizes(found, total)
+        _print_growth(grown, seen)
 
 
 @contextmanager
@@ -91,7 +106,7 @@ def _opened() -> Iterator[Database]:
 
 def _state(url: str) -> dict[str, str]:
     """Say of both halves whether they were applied."""
-    return {name: "pending" if pending(url, half) else "complete" for name, half in (("pre", PRE), ("post", POST))}
+    return {name: level(url, half).value for name, half in (("pre", PRE), ("post", POST))}
 
 
 def _spoken(state: str) -> str:
@@ -107,6 +122,23 @@ def _print_facts(facts: dict[str, str]) -> None:
     for name, value in facts.items():
         table.add_row(Text(name, style="dim"), value)
     show_table(people(), table)
+
+
+def _ahead(text: str) -> timedelta:
+    """Read "90d" or "1y"; ends with 2 for anything else, and for what lies beyond any plan."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdecimal() and unit in _DAYS) or int(number) * _DAYS[unit] > MAX_DAYS:
+        misuse("db-forecast", found=text)
+    return timedelta(days=int(number) * _DAYS[unit])
+
+
+def _print_growth(grown: Growth, seen: Forecast | None) -> None:
+    weeks = " · ".join(f"{count:,}" for count in grown.messages)
+    day = f"{grown.bytes_per_day / 2**20:,.1f}"
+    paragraph(people(), Text(say("db-growth", weeks=weeks, messages=f"{grown.messages_per_day:,.0f}", mib=day)), indent=0)
+    if seen:
+        size, kept = f"{seen.bytes / 2**20:,.1f}", f"{seen.kept / 2**20:,.1f}"
+        paragraph(people(), Text(say("db-forecasted", at=f"{seen.at:%Y-%m-%d}", mib=size, kept=kept, purged=f"{seen.purged:,}")), indent=0)
 
 
 def _print_sizes(found: tuple[TableSize, ...], total: int) -> None:

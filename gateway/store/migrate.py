@@ -7,6 +7,7 @@ away what the release before still used; it is applied by hand, once no process 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import psycopg
@@ -48,32 +49,51 @@ PRE = Half(folder="versions", table="alembic_version")
 POST = Half(folder="afterwards", table="alembic_version_afterwards")
 
 
+class Level(StrEnum):
+    """How far a half was applied, as this program sees it; NEWER where more was than it knows."""
+
+    PENDING = "pending"
+    COMPLETE = "complete"
+    NEWER = "newer"
+
+
 def upgrade(url: str, half: Half = PRE) -> None:
     """Apply the migrations of a half that are missing; does nothing where it has them all. Raises Unavailable.
 
-    Processes that upgrade at once wait for each other. The second half refuses before the first is there.
+    Processes that upgrade at once wait for each other. The second half refuses before the first is there. The first half of the
+    next release does this one no harm, so that a process may start again while others are upgraded; its second half does.
     """
     if kind_of(url) == "sqlite":
         file_of(url).parent.mkdir(parents=True, exist_ok=True)
     with _connected(url) as connection:
-        if half is POST and _missing(connection, PRE):
+        if half is POST and _level(connection, PRE) is Level.PENDING:
             raise Unavailable(Code.UNAVAILABLE, Problem(text="store.halves"))
-        if _missing(connection, half):
+        if _level(connection, POST) is Level.NEWER:
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="store.newer", path=_place(url)))
+        if _level(connection, half) is Level.PENDING:
             command.upgrade(_config(half, connection), "head")
 
 
-def pending(url: str, half: Half = PRE) -> bool:
-    """Say whether migrations of a half are missing, or more were applied than this program knows. Raises Unavailable."""
+def level(url: str, half: Half = PRE) -> Level:
+    """Say how far a half was applied; raises Unavailable."""
     with _connected(url) as connection:
-        return _missing(connection, half)
+        return _level(connection, half)
+
+
+def pending(url: str, half: Half = PRE) -> bool:
+    """Say whether migrations of a half are missing; raises Unavailable."""
+    return level(url, half) is Level.PENDING
 
 
 def check_present(url: str) -> None:
     """Look whether a database is there and has the tables this program speaks of; raises Unavailable, and changes nothing."""
     check_there(url)
-    if pending(url):
-        place = str(file_of(url)) if kind_of(url) == "sqlite" else "NSW_DATABASE_URL"
-        raise Unavailable(Code.UNAVAILABLE, Problem(text="store.pending", path=place))
+    with _connected(url) as connection:
+        first, second = (_level(connection, half) for half in (PRE, POST))
+    if second is Level.NEWER:
+        raise Unavailable(Code.UNAVAILABLE, Problem(text="store.newer", path=_place(url)))
+    if first is Level.PENDING:
+        raise Unavailable(Code.UNAVAILABLE, Problem(text="store.pending", path=_place(url)))
 
 
 def check_there(url: str) -> None:
@@ -123,9 +143,17 @@ def _creator(url: str) -> Callable[[], psycopg.Connection]:
     return create
 
 
-def _missing(connection: Connection, half: Half) -> bool:
+def _level(connection: Connection, half: Half) -> Level:
     present = MigrationContext.configure(connection, opts={"version_table": half.table}).get_current_revision()
-    return present != ScriptDirectory.from_config(_config(half, connection)).get_current_head()
+    scripts = ScriptDirectory.from_config(_config(half, connection))
+    if present == scripts.get_current_head():
+        return Level.COMPLETE
+    known = {script.revision for script in scripts.walk_revisions()} | {None}
+    return Level.PENDING if present in known else Level.NEWER
+
+
+def _place(url: str) -> str:
+    return str(file_of(url)) if kind_of(url) == "sqlite" else "NSW_DATABASE_URL"
 
 
 def _config(half: Half, connection: Connection) -> Config:

@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from gateway.errors import Unavailable
-from gateway.store.migrate import FOLDER, POST, PRE, check_present, pending, upgrade
+from gateway.store.migrate import FOLDER, POST, PRE, Level, check_present, level, pending, upgrade
 from gateway.store.tables import METADATA
 
 
@@ -67,6 +67,32 @@ def test_second_half_follows_the_first_and_is_counted_by_itself(empty: str, tmp_
     upgrade(empty, POST)
 
     assert (pending(empty, PRE), pending(empty, POST)) == (False, False)
+
+
+def test_process_of_the_release_before_starts_on_the_first_half_of_the_next(
+    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade(empty, PRE)
+    monkeypatch.setattr("gateway.store.migrate.FOLDER", _with_a_second_half(tmp_path / "migrations"))
+
+    upgrade(empty, PRE)
+    check_present(empty)
+
+    assert level(empty, PRE) is Level.NEWER
+
+
+def test_process_of_the_release_before_does_not_start_on_the_second_half_of_the_next(
+    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.migrate.FOLDER", _with_a_second_half(tmp_path / "migrations"))
+    upgrade(empty, PRE)
+    upgrade(empty, POST)
+    monkeypatch.undo()
+
+    for start in (upgrade, check_present):
+        with pytest.raises(Unavailable) as refused:
+            start(empty)
+        assert refused.value.problems[0].text == "store.newer"
 
 
 def test_tables_that_are_missing_are_told_of(empty: str) -> None:
