@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from hashlib import blake2b
 
 from .play import Result, run
 
@@ -24,7 +25,8 @@ def main() -> int:
         if result.violations:
             _tell(result, asked.tail)
     counts = sum((r.counts for r in results), Counter[str]())
-    sys.stderr.write(f"{len(results)} episodes, trace {results[-1].digest}: {dict(sorted(counts.items()))}\n")
+    trace = blake2b("".join(r.digest for r in results).encode(), digest_size=16).hexdigest()
+    sys.stderr.write(f"{len(results)} episodes, trace {trace}: {dict(sorted(counts.items()))}\n")
     violations = sum(len(r.violations) for r in results)
     sys.stdout.write(json.dumps({"seed": asked.seed, "steps": sum(r.steps for r in results), "violations": violations}) + "\n")
     return 1 if violations else 0

@@ -21,9 +21,10 @@ from gateway.outbox.memory import MemoryOutbox, Row
 from gateway.outbox.outbox import SqlOutbox
 from gateway.ports import Claim, Entry, Outbox, Transport
 from gateway.store.tables import DELIVERIES
-from tests.simulation.play import run
+from tests.simulation.play import Result, run
 
 WITHIN = 100_000  # steps
+SEEDS = 20
 Break = Callable[[pytest.MonkeyPatch], None]
 Outboxes = (MemoryOutbox, SqlOutbox)
 
@@ -272,11 +273,19 @@ def _cases() -> list[Any]:
     ]
 
 
+def _played(break_: Break, kind: str) -> Result:
+    """Play until something is found; what differs from run to run shows in the first episode of a seed, which is played twice."""
+    if break_ is not jitter_from_the_wall_clock:
+        return run(1, WITHIN, kind)[-1]
+    runs = (run(seed, 1, kind)[0] for seed in range(SEEDS))
+    return next((found for found in runs if found.violations), run(1, 1, kind)[0])
+
+
 @pytest.mark.parametrize(("break_", "kind", "told"), _cases())
 def test_simulation_finds(break_: Break, kind: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     break_(monkeypatch)
 
-    found = run(1, WITHIN, kind)[-1] if break_ is not jitter_from_the_wall_clock else run(1, 1, kind)[0]
+    found = _played(break_, kind)
 
     assert found.violations
     assert any(words in violation for violation in found.violations for words in told.split("|")), found.violations

@@ -25,9 +25,9 @@ def violations(results: list[Result]) -> list[str]:
     return [f"{result.name}: {violation}" for result in results for violation in result.violations]
 
 
-def played(seed: int, steps: int, hash_seed: str) -> tuple[dict[str, object], str]:
+def played(kind: str, steps: int, hash_seed: str) -> tuple[dict[str, object], str]:
     """Play in a process of its own; gives its last line, and its trace in short."""
-    command = [sys.executable, "-m", "tests.simulation", str(seed), str(steps)]
+    command = [sys.executable, "-m", "tests.simulation", "5", str(steps), kind]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -58,8 +58,12 @@ def test_a_run_meets_what_it_is_made_for() -> None:
     assert set(met) >= WHAT_HAPPENS
 
 
-def test_two_processes_play_a_seed_the_same_way() -> None:
-    assert played(5, 2_000, "1") == played(5, 2_000, "2")
+@pytest.mark.parametrize(
+    ("kind", "steps"),
+    [("memory", 2_000), pytest.param("memory", 50_000, marks=pytest.mark.slow), pytest.param("sqlite", 20_000, marks=pytest.mark.slow)],
+)
+def test_two_processes_play_a_seed_the_same_way(kind: str, steps: int) -> None:
+    assert played(kind, steps, "1") == played(kind, steps, "2")
 
 
 def test_two_seeds_go_different_ways() -> None:
