@@ -255,10 +255,15 @@ def open_store(settings: Settings) -> Iterator[Store]:
             retention=Retention(database, payloads, entropy=os.urandom),
             holds=Holds(database, entropy=os.urandom, known=known_to(cache(lambda: _rules(settings)))),
             cipher=payloads.cipher,
-            schedule=lambda: schedule_of(_rules(settings)),
+            schedule=lambda: schedule(settings),
         )
     finally:
         database.close()
+
+
+def schedule(settings: Settings) -> Schedule:
+    """Read which periods hold for which messages; raises RulesInvalid."""
+    return schedule_of(_rules(settings))
 
 
 def open_cipher(settings: Settings) -> Cipher:

@@ -100,3 +100,20 @@ def test_size_lists_every_table_with_its_rows(run: Run, url: str) -> None:
     assert rows["dossiers"] == 1
     assert ran.json["bytes"] == sum(table["bytes"] for table in ran.json["tables"]) > 0
     assert "MiB" in run("db", "size").out
+
+
+def test_size_tells_growth_and_what_is_to_come(run: Run, url: str) -> None:
+    plain, ahead = run("db", "size", "--json").json, run("db", "size", "--forecast", "1y", "--json").json
+
+    assert (plain["growth"]["messages"], plain["forecast"]) == ([0, 0, 0, 0], None)
+    assert {table["kind"] for table in plain["tables"]} >= {"content", "record", "ledger"}
+    assert ahead["forecast"].keys() == {"at", "bytes", "kept", "purged", "archives", "archive_bytes"}
+    assert ahead["forecast"]["bytes"] == ahead["bytes"]
+    assert "The last four weeks brought" in run("db", "size", "--forecast", "90d").out
+    assert url
+
+
+@pytest.mark.parametrize("span", ["", "1", "y", "1w", "-1d", "1.5y", "101y", "٣d"])
+def test_forecast_of_what_is_no_span_is_refused(run: Run, url: str, span: str) -> None:
+    assert run("db", "size", "--forecast", span).code == 2
+    assert url
