@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
 
 from gateway import bootstrap
 from gateway.config import Settings
 from gateway.lifecycle import ENDED
+from gateway.model import Reply
 from gateway.store.queries import Queries
 from gateway.testing.client import post
 from gateway.testing.contents import Consignment
@@ -74,13 +75,17 @@ class Sent:
 
 @dataclass(slots=True, kw_only=True)
 class Load:
-    """Senders that send one message after the other and ask again until they are answered, some of them only once."""
+    """Senders that send one message after the other and ask again until they are answered, some of them only once.
 
-    url: str
+    Of several gateways each try asks the next. `strange` are answers that neither accept nor ask to come again.
+    """
+
+    urls: Sequence[str]
     settings: Settings
     numbers: Iterator[int]
     sent: list[Sent] = field(default_factory=list)
     answers: list[tuple[float, float]] = field(default_factory=list)  # when each was asked for, and when it came
+    strange: list[Reply] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _failed: threading.Event = field(default_factory=threading.Event)  # nobody will answer any more
 
@@ -112,14 +117,22 @@ class Load:
     def _send(self, message: Sent, body: bytes, *, patient: bool) -> None:
         """Send the same bytes until they are answered; whoever is not patient sends them once."""
         deadline = time.monotonic() + SETTLE_SECONDS
-        while (asked := time.monotonic()) < deadline and not self._failed.is_set():
+        for turn in count(message.about.number):
+            asked = time.monotonic()
             with contextlib.suppress(OSError):
-                message.answered = read_answer(post(f"{self.url}/ws", body, SOAP_REQUEST, timeout=PATIENCE).body).function == "99"
+                message.answered = self._asked(self.urls[turn % len(self.urls)], body)
             if message.answered:
                 self.answers.append((asked, time.monotonic()))
-            if message.answered or not patient:
+            if message.answered or not patient or asked > deadline or self._failed.is_set():
                 return
             time.sleep(PAUSE)
+
+    def _asked(self, url: str, body: bytes) -> bool:
+        reply = post(f"{url}/ws", body, SOAP_REQUEST, timeout=PATIENCE)
+        accepted = read_answer(reply.body).function == "99"
+        if not (accepted or "retry-after" in reply.headers):
+            self.strange.append(reply)
+        return accepted
 
 
 def barrage(ground: Ground, settings: Settings, *, serve: Serve, runs: int, chance: random.Random) -> Figures:
@@ -127,8 +140,8 @@ def barrage(ground: Ground, settings: Settings, *, serve: Serve, runs: int, chan
 
     `serve` lives the life of a gateway in a fork, at the address of the settings.
     """
-    warm, settings = ground.warm, settings.model_copy(update={"port": _free_port()})
-    load = Load(url=f"http://{settings.host}:{settings.port}", settings=settings, numbers=ground.numbers)
+    warm, settings = ground.warm, settings.model_copy(update={"port": free_port()})
+    load = Load(urls=[f"http://{settings.host}:{settings.port}"], settings=settings, numbers=ground.numbers)
     with load.going():
         kills = []
         for _ in range(runs):
@@ -136,13 +149,13 @@ def barrage(ground: Ground, settings: Settings, *, serve: Serve, runs: int, chan
             kills.append(_killed(warm, load, chance))
         warm.fork(serve, settings)
     with bootstrap.open_store(settings) as store:
-        _finished(store.queries)
+        finished(store.queries)
         found = judge(load.sent, store.queries, ground.partners)
     warm.end(signal.SIGTERM)
-    return found + Figures(runs=runs, max_recovery_ms=round(1000 * max(_recoveries(kills, load.answers), default=0)))
+    return found + Figures(runs=runs, max_recovery_ms=round(1000 * max(recoveries(kills, load.answers), default=0)))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Find a port of 127.0.0.1 that nobody has."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
@@ -168,7 +181,7 @@ def _killed(warm: WarmProcess, load: Load, chance: random.Random) -> float:
     return moment
 
 
-def _recoveries(kills: Sequence[float], answers: Sequence[tuple[float, float]]) -> Iterator[float]:
+def recoveries(kills: Sequence[float], answers: Sequence[tuple[float, float]]) -> Iterator[float]:
     """Say for each kill how long after it the first answer came that was asked for after it; nothing where the next kill was first."""
     for kill, following in zip(kills, (*kills[1:], float("inf")), strict=True):
         came = min((came for asked, came in answers if asked > kill), default=following)
@@ -176,7 +189,7 @@ def _recoveries(kills: Sequence[float], answers: Sequence[tuple[float, float]]) 
             yield came - kill
 
 
-def _finished(queries: Queries) -> None:
+def finished(queries: Queries) -> None:
     """Wait until no delivery is under way."""
     ended = {str(state) for state in ENDED}
 
