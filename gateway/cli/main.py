@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench, certs, db, deliveries, demo, doctor, messages, retention, routes, schemas, serve, sign, validate, verify
+from . import bench, certs, db, deliveries, demo, doctor, messages, parties, retention, routes, schemas, serve, sign, validate, verify
 
 
 class Language(StrEnum):
@@ -28,6 +28,7 @@ app.command()(sign.sign)
 app.add_typer(routes.app, name="routes")
 app.add_typer(messages.app, name="messages")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(parties.app, name="parties")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(certs.app, name="certs")
 app.add_typer(db.app, name="db")
