@@ -407,6 +407,18 @@ def _waking(ring: Callable[[], None], listening: Listening | None) -> Callable[[
     return wake
 
 
+@contextmanager
+def open_attachments(settings: Settings) -> Iterator[Attachments]:
+    """Open an installation's attachments beside a running server; raises Unavailable where they are not to be had."""
+    check_present(settings.database)
+    database = open_database(settings.database)
+    try:
+        cipher = FileCipher(settings.home / "keys", entropy=os.urandom)
+        yield keep_attachments(settings, database, cipher, entropy=os.urandom)
+    finally:
+        database.close()
+
+
 def keep_attachments(settings: Settings, database: Database, cipher: Cipher, *, entropy: Entropy) -> Attachments:
     """Open the stores of attachments; new ones go where the settings say. Raises Unavailable where that cannot be."""
     chosen = settings.attachments.partition(":")[0] or ("folder" if database.kind == "sqlite" else "database")

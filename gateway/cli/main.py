@@ -8,7 +8,25 @@ from typing import Annotated
 
 import typer
 
-from . import bench, certs, db, deliveries, demo, doctor, messages, parties, retention, routes, schemas, serve, sign, validate, verify
+from . import (
+    attachments,
+    bench,
+    certs,
+    db,
+    deliveries,
+    demo,
+    doctor,
+    keys,
+    messages,
+    parties,
+    retention,
+    routes,
+    schemas,
+    serve,
+    sign,
+    validate,
+    verify,
+)
 
 
 class Language(StrEnum):
@@ -33,6 +51,8 @@ app.add_typer(schemas.app, name="schemas")
 app.add_typer(certs.app, name="certs")
 app.add_typer(db.app, name="db")
 app.add_typer(retention.app, name="retention")
+app.add_typer(keys.app, name="keys")
+app.add_typer(attachments.app, name="attachments")
 app.command()(doctor.doctor)
 app.command()(bench.bench)
 

@@ -145,6 +145,7 @@ DOSSIERS = Table(
     sqlite_with_rowid=False,
 )
 
+_UNSEALED, _SEALED, _UNSIGNED = text("position IS NULL"), text("position IS NOT NULL"), text("signature IS NULL")
 LEDGER = Table(
     "ledger",
     METADATA,
@@ -154,7 +155,32 @@ LEDGER = Table(
     Column("message", Text),
     Column("delivery", Text),
     Column("leaf", Text, nullable=False),  # the exact bytes that are hashed: JSON with sorted keys
+    Column("position", BigInteger),  # in the tree; null until it is sealed
     Index("ledger_by_message", "message"),
+    Index("ledger_unsealed", "id", sqlite_where=_UNSEALED, postgresql_where=_UNSEALED),
+    Index("ledger_sealed", "position", unique=True, sqlite_where=_SEALED, postgresql_where=_SEALED),
+)
+
+# The hashes of the tree: of level 8 * `level`, 256 a row, so that a root or a proof reads few rows and a new leaf writes one.
+LEDGER_TILES = Table(
+    "ledger_tiles",
+    METADATA,
+    Column("level", Integer, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hashes", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("level", "number"),
+)
+
+LEDGER_HEADS = Table(
+    "ledger_heads",
+    METADATA,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("certificate", Text),  # SHA-256 of the certificate whose key signed it
+    Column("signature", LargeBinary),  # null until it is signed
+    Column("published_at", BigInteger),
+    Index("ledger_unsigned", "size", sqlite_where=_UNSIGNED, postgresql_where=_UNSIGNED),
 )
 
 # What staff ordered for many deliveries at once, and how far it came; or for one, where a second person must approve it.
@@ -232,7 +258,8 @@ UPLOADS = Table(
     Column("id", Text, primary_key=True),
     Column("store", Text, nullable=False),
     Column("digest", Text, nullable=False),  # empty until the last byte came
-    Column("touched_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("touched_at", BigInteger, nullable=False),  # 0 where it is about to be removed
 )
 
 CHUNKS = Table(

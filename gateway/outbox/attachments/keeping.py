@@ -26,7 +26,18 @@ from gateway.store.times import to_micros
 from .links import read_links
 
 CHUNK = 1_048_576  # bytes sealed at once: what one upload or one reader holds, and what PostgreSQL takes well in one value
+LOT = 100  # contents looked for at once
 TOUCH_EVERY = 64  # chunks between two signs of life
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Where a content lies: the upload that brought it, in which store, and how large it is."""
+
+    digest: str
+    upload: str
+    store: str
+    size: int
 
 
 class Attachments:
@@ -36,54 +47,77 @@ class Attachments:
         """Write into the first of the stores, and read from all of them."""
         self.database = database
         self.cipher = cipher
-        self.stores: Mapping[str, ChunkStore] = {store.name: store for store in stores}
-        self._into = stores[0]
+        self.into = stores[0]
+        self._stores: Mapping[str, ChunkStore] = {store.name: store for store in stores}
         self._payloads = Payloads(cipher=cipher)
         self._entropy = entropy
 
     def upload(self, *, name: str, media_type: str) -> "Upload":
         """Begin to take a content in; stores nothing yet."""
-        return Upload(name=name, media_type=media_type, _id=self._entropy(16).hex(), _store=self._into, _keeping=self)
+        return Upload(name=name, media_type=media_type, _id=self.new_id(), _store=self.into, _keeping=self)
 
     def read(self, attachment: Attachment) -> Iterator[bytes]:
         """Give a content in chunks; the last one only where the whole is what was taken in.
 
         Raises Unavailable where it is missing, was changed, or its store is away.
         """
-        upload, store, size = self._content(attachment.id)
-        count = chunk_count(size)
-        digest, left = hashlib.sha256(), count
-        for number, sealed in enumerate(self.store(store).chunks(upload, attachment.id, count)):
-            last = left == 1
-            plain = self.cipher.decrypt(sealed, context=chunk_context(upload, number, last=last))
+        kept, digest = self._kept(attachment.id), hashlib.sha256()
+        for plain, last in self.opened(kept):
             digest.update(plain)
-            left -= 1
             if last and digest.hexdigest() != attachment.sha256:
-                raise Unavailable(Code.UNAVAILABLE, Problem(text="cipher.changed", values={"row": f"attachment/{upload}"}))
+                raise Unavailable(Code.UNAVAILABLE, Problem(text="cipher.changed", values={"row": f"attachment/{kept.upload}"}))
             yield plain
+
+    def opened(self, kept: Kept) -> Iterator[tuple[bytes, bool]]:
+        """Decrypt chunk after chunk, and say with each whether it is the last; raises what read() raises."""
+        left = chunk_count(kept.size)
+        for number, sealed in enumerate(self._store(kept.store).chunks(kept.upload, kept.digest, left)):
+            left -= 1
+            yield self.cipher.decrypt(sealed, context=chunk_context(kept.upload, number, last=not left)), not left
         if left:
-            raise missing(f"{store}:{attachment.id[:12]}")
+            raise missing(f"{kept.store}:{kept.digest[:12]}")
 
     def of(self, message: str) -> tuple[Attachment, ...]:
         """Say what a message has beside it, in its order; raises Unavailable where a name cannot be decrypted."""
         return self.database.read(lambda tx: read_links(tx, message, self._payloads))
 
+    def under(self, key: str) -> Iterator[Kept]:
+        """Find every content of which a chunk may be under a key, in small lots."""
+        after = ""
+        while rows := self._under(key, after):
+            for digest, upload, store, size in rows:
+                yield Kept(digest=digest, upload=upload, store=store, size=size)
+            after = rows[-1][0]
+
+    def lies(self, kept: Kept) -> bool:
+        """Say whether a content still lies there."""
+        rows = self.database.read(lambda tx: tx.rows(sql.CONTENT, digest=kept.digest))
+        return bool(rows) and rows[0][0] == kept.upload
+
     def remove(self, store: str, upload: str, digest: str) -> None:
         """Remove what a condemned upload stored, then the upload; raises Unavailable where its store is away."""
-        self.store(store).remove(upload, digest)
+        self._store(store).remove(upload, digest)
         self.database.commit(lambda tx: tx.changed(sql.END_UPLOAD, upload=upload))
 
-    def store(self, name: str) -> ChunkStore:
-        """Find a store; raises Unavailable where the settings do not name it any more."""
-        if name not in self.stores:
-            raise Unavailable(Code.UNAVAILABLE, Problem(text="attachments.no-store", values={"store": name}))
-        return self.stores[name]
+    def new_id(self) -> str:
+        """Name an upload."""
+        return self._entropy(16).hex()
 
-    def _content(self, digest: str) -> tuple[Any, ...]:
+    def _store(self, name: str) -> ChunkStore:
+        """Find a store; raises Unavailable where the settings do not name it any more."""
+        if name not in self._stores:
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="attachments.no-store", values={"store": name}))
+        return self._stores[name]
+
+    def _kept(self, digest: str) -> Kept:
         rows = self.database.read(lambda tx: tx.rows(sql.CONTENT, digest=digest))
         if not rows:
             raise missing(digest)
-        return rows[0]
+        upload, store, size = rows[0]
+        return Kept(digest=digest, upload=upload, store=store, size=size)
+
+    def _under(self, key: str, after: str) -> list[tuple[Any, ...]]:
+        return self.database.read(lambda tx: tx.rows(sql.UNDER_KEY, key=key, after=after, limit=LOT))
 
 
 @dataclass(slots=True, kw_only=True)

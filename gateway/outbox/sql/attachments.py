@@ -1,6 +1,6 @@
 """Every statement about attachments; a line says which index serves it."""
 
-from sqlalchemy import bindparam, case, delete, func, insert, literal, null, or_, select, text, update
+from sqlalchemy import bindparam, case, delete, insert, literal, null, or_, select, text, update
 
 from gateway.store.tables import CHUNKS, CONTENTS, LINKS, MESSAGES, UPLOADS
 
@@ -12,7 +12,9 @@ _LOOSE = text("loose_at IS NOT NULL")
 # One that was touched at 0 is condemned: it cannot go on and cannot be published, so what it stored can be removed.
 
 _LIVING = U.touched_at > 0
-BEGIN = insert(UPLOADS).values(id=bindparam("id"), store=bindparam("store"), digest="", touched_at=bindparam("now"))
+BEGIN = insert(UPLOADS).values(
+    id=bindparam("id"), store=bindparam("store"), digest=bindparam("digest"), started_at=bindparam("now"), touched_at=bindparam("now")
+)
 UPLOAD = select(literal(1)).where(U.id == bindparam("id"))
 TOUCH_UPLOAD = update(UPLOADS).where(U.id == bindparam("upload"), _LIVING).values(touched_at=bindparam("now"))
 NAME_UPLOAD = update(UPLOADS).where(U.id == bindparam("upload"), _LIVING).values(digest=bindparam("content"), touched_at=bindparam("now"))
@@ -22,8 +24,7 @@ END_UPLOAD = delete(UPLOADS).where(U.id == bindparam("upload"), U.touched_at == 
 # there are as many as are under way; no index
 CONDEMN_ABANDONED = update(UPLOADS).where(U.touched_at < bindparam("before"), _LIVING).values(touched_at=0)
 CONDEMNED = select(U.id, U.store, U.digest).where(U.touched_at == 0).order_by(U.id).limit(bindparam("limit"))
-UNDER_WAY = select(func.count()).select_from(UPLOADS).where(U.touched_at > 0, U.touched_at < bindparam("before"))
-CONDEMN = insert(UPLOADS).values(id=bindparam("id"), store=bindparam("store"), digest=bindparam("digest"), touched_at=0)
+CONDEMN = insert(UPLOADS).values(id=bindparam("id"), store=bindparam("store"), digest=bindparam("digest"), started_at=0, touched_at=0)
 
 # --- contents; by their primary key unless said ----------------------------------------------------------------------
 
