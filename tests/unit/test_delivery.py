@@ -134,6 +134,20 @@ def test_delivered_is_noted_before_it_is_sent_and_settled_after(rules: RuleSet) 
     assert [s.to for s in told.steps] == [State.DELIVERED]
 
 
+def test_what_staff_corrected_is_what_the_adapter_writes_with(rules: RuleSet) -> None:
+    seen: list[Route] = []
+
+    class Writing(Agency):
+        def encode(self, envelope: Envelope, route: Route) -> Request:
+            seen.append(route)
+            return super().encode(envelope, route)
+
+    claim = replace(a_claim(), corrections={"receiver": "MARD", "version": "2"})
+    carrier(rules, Told(), Writing(lambda _: Delivered()), Wire()).carry(claim)
+
+    assert [(r.party.identity.identity, r.party.dialect["version"], r.party.code) for r in seen] == [("MARD", "2", "BNN")]
+
+
 def test_silent_partner_is_tried_again_by_policy(rules: RuleSet) -> None:
     told = Told()
 
