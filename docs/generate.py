@@ -61,6 +61,7 @@ AREAS: Mapping[str, str] = {
     "outbox": "messages and deliveries",
     "mending": "repairs by staff",
     "store": "the database",
+    "retention": "holds, purging and archives",
     "cipher": "encryption at rest",
     "transport": "calls to partners",
     "adapters": "adapters that are installed",
@@ -184,6 +185,7 @@ _SETTINGS_END = """
 | `pki/` | the gateway's key and certificate, registered certificates, anchors; see [certs](../../certs/README.md) |
 | `rules/` | files that override the shipped rules one by one, and `endpoints.toml` with the partners' addresses |
 | `schemas/` | schemas that override the shipped ones |
+| `archive/` | archives of purged content, unless `NSW_ARCHIVE` says where; see [keep and purge](../howto/keep-and-purge.md) |
 
 Everything there belongs to the user who runs the gateway, mode 0600 for files that hold keys.
 

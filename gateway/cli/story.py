@@ -18,7 +18,7 @@ WAITING = ("…", "yellow")
 EVENTS = frozenset({
     "message.accepted", "message.refused", "message.written", "delivery.created", "delivery.settled", "delivery.rescued",
     "staff.replayed", "staff.cancelled", "staff.redirected", "staff.returned", "staff.corrected", "staff.looked",
-    "message.purged", "retention.held", "retention.released",
+    "message.purged", "hold.placed", "hold.released",
 })  # fmt: skip
 
 

@@ -69,7 +69,7 @@ class Holds:
             now = tx.now()
             hold = Hold(id=uuid7(now, self._entropy(10)), kind=kind, value=value, reason=reason, placed_by=by, placed_at=now)
             tx.changed(sql.PLACE, **{name: getattr(hold, name) for name in _COLUMNS} | {"placed_at": to_micros(now)})
-            write_leaf(tx, _event("retention.held", hold, by=by, at=now, why=reason))
+            write_leaf(tx, _event("hold.placed", hold, by=by, at=now, why=reason))
             return hold
 
         return self._database.commit(work)
@@ -85,7 +85,7 @@ class Holds:
             if not tx.changed(sql.RELEASE, hold=hold, who=by, now=to_micros(now), why=reason):
                 raise Conflict(Code.CONFLICT, Problem(text="retention.released", values={"hold": hold}))
             tx.changed(sql.BEGIN_AGAIN)  # what it held was walked past
-            write_leaf(tx, _event("retention.released", _hold(rows[0]), by=by, at=now, why=reason))
+            write_leaf(tx, _event("hold.released", _hold(rows[0]), by=by, at=now, why=reason))
             return _hold(tx.rows(sql.HOLD, id=hold)[0])
 
         return self._database.commit(work)

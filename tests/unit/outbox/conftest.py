@@ -1,15 +1,19 @@
 """What staff work with, over each database."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.outbox.payloads import Payloads
 from gateway.ports import Database
 from gateway.routing.rules import RuleSet, load
+from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
+from gateway.testing.aging import Aging
 from gateway.testing.desk import Desk, Time
 from gateway.xml.shipped import shipped
 
@@ -45,3 +49,9 @@ def database(request: pytest.FixtureRequest, template: Path, tmp_path: Path, clo
 @pytest.fixture
 def desk(database: Database, rules: RuleSet, clock: Time, tmp_path: Path) -> Desk:
     return Desk(database=database, rules=rules, clock=clock, keys=tmp_path / "keys")
+
+
+@pytest.fixture
+def aging(database: Database, clock: Time, tmp_path: Path) -> Aging:
+    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
+    return Aging(database=database, payloads=Payloads(cipher=cipher), folder=tmp_path / "archive", clock=clock)
