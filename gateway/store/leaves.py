@@ -10,7 +10,7 @@ from gateway.ports import Tx
 from .tables import LEDGER
 from .times import to_micros
 
-_INSERT = insert(LEDGER).values({c.name: bindparam(c.name) for c in LEDGER.c if c.name != "id"})
+_INSERT = insert(LEDGER).values({c.name: bindparam(c.name) for c in LEDGER.c if c.name not in {"id", "position"}})
 
 
 def write_leaf(tx: Tx, event: Event) -> None:
