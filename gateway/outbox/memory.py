@@ -61,6 +61,7 @@ class MemoryOutbox:
         self._entropy = entropy
         self._wake = wake
         self._lock = threading.RLock()
+        self._rescued_at: datetime | None = None
         self.shelf = Shelf()
 
     def answered(self, arrival: Arrival) -> Reply | None:
@@ -157,12 +158,20 @@ class MemoryOutbox:
     def rescue(self, *, held_until: datetime | None = None, spared: frozenset[PartyCode] = frozenset()) -> int:
         """Return what dead workers held, those whose lease ends by a time or has ended, save deliveries to some parties; says how many."""
         with self._lock:
+            self._catch_up()
             held = [r for r in self.shelf.rows.values() if r.lease_until is not None and r.party not in spared]
             lost = [r for r in held if r.lease_until is not None and r.lease_until <= (held_until or self._clock())]
             for row in lost:
                 self._put(row, row.claimed_from or State.QUEUED, due_at=self._clock())
                 self._tell("delivery.rescued", message=row.message, delivery=row.id)
             return len(lost)
+
+    def _catch_up(self) -> None:
+        """Make due what waits by a clock that was ahead and was set back."""
+        before, self._rescued_at = self._rescued_at, self._clock()
+        if before is not None and self._rescued_at < before:
+            waiting = [r for r in self.shelf.rows.values() if r.due_at is not None and r.due_at > self._rescued_at]
+            self.shelf.rows |= {r.id: replace(r, due_at=self._rescued_at) for r in waiting}
 
     def hurry(self, party: PartyCode) -> int:
         """Make what waits to be retried due at once and in its first order; says how many."""

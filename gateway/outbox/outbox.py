@@ -41,6 +41,7 @@ class SqlOutbox:
         self._clock = clock
         self._entropy = entropy
         self._wake = wake
+        self._rescued_at = 0  # microseconds, by the clock that leases go by
 
     # --- intake ----------------------------------------------------------------------------------------------------
 
@@ -204,11 +205,15 @@ class SqlOutbox:
     def rescue(self, *, held_until: datetime | None = None, spared: frozenset[PartyCode] = frozenset()) -> int:
         """Return what dead workers held, those whose lease ends by a time or has ended, save deliveries to some parties; says how many."""
 
-        def work(tx: Tx) -> int:
-            lost = tx.rows(sql.LOST, now=to_micros(held_until or tx.now()))
-            return sum(self._give_back(tx, row) for *row, party in lost if party not in spared)
+        def work(tx: Tx) -> tuple[int, int]:
+            now = to_micros(tx.now())
+            if now < self._rescued_at:  # the clock was set back: what it made wait would wait for as long again
+                tx.changed(sql.CATCH_UP, now=now)
+            lost = tx.rows(sql.LOST, now=to_micros(held_until) if held_until else now)
+            return now, sum(self._give_back(tx, row) for *row, party in lost if party not in spared)
 
-        return self._database.commit(work)
+        self._rescued_at, count = self._database.commit(work)
+        return count
 
     def handed(self, delivery: DeliveryId, token: str) -> Handed | None:
         """Find what a fetcher was handed under a token; None where there is no such delivery."""

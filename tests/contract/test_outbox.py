@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.errors import Conflict, NotValid, Problem, StaleClaim
-from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Rejected, State
+from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected, State
 from gateway.model import Channel, DeliveryId, MessageId, Receipt, Refusal, Reply, Request, Wrapper
 from gateway.outbox.outbox import LEASE
 from gateway.ports import Claim, Handed, Outbox
@@ -297,6 +297,29 @@ def test_rescued_poll_is_polled_again_and_never_sent_again(outbox: Outbox, time:
     outbox.rescue(held_until=time())
 
     assert claim_one(outbox).state is State.AWAITING_REPLY
+
+
+@pytest.mark.parametrize("after", [Failed(code="timeout"), Accepted(reference="TRACK-1", ask_again_in=timedelta(seconds=5))])
+def test_what_waits_by_a_clock_that_was_set_back_is_due(outbox: Outbox, time: Time, after: Outcome) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), after, time)
+    outbox.record(make_entry(key=b"k2"))
+    outbox.rescue()
+
+    time.pass_(-timedelta(hours=2))
+    assert outbox.claim({BNN: 10}) == []
+    outbox.rescue()
+
+    assert len(outbox.claim({BNN: 10})) == 2
+
+
+def test_what_waits_while_the_clock_goes_on_is_not_due_before_its_time(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    end(outbox, claim_one(outbox), Failed(code="timeout"), time)
+    for _ in range(2):
+        outbox.rescue()
+
+    assert outbox.claim({BNN: 10}) == []
 
 
 def test_lease_is_as_long_as_a_fetcher_asks(outbox: Outbox, time: Time) -> None:

@@ -144,4 +144,10 @@ HURRY = (
     .where(D.party == bindparam("of"), text("due_at IS NOT NULL"), D.state == State.RETRYING.value)
     .values(due_at=D.created_at, updated_at=bindparam("now"))
 )
+# deliveries_due: what was made to wait by a clock that was ahead
+CATCH_UP = (
+    update(DELIVERIES)
+    .where(text("due_at IS NOT NULL"), D.due_at > bindparam("now"), D.updated_at > bindparam("now"))
+    .values(due_at=bindparam("now"), updated_at=bindparam("now"))
+)
 COUNT_OPEN = select(func.count()).select_from(DELIVERIES).where(text("open = 1"))
