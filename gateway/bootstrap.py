@@ -16,6 +16,8 @@ from .collect import Collect
 from .config import Settings
 from .delivery import Delivery
 from .errors import Code, Problem, Unavailable
+from .evidence.ledger import Ledger
+from .evidence.sealing import Sealing
 from .intake import Intake
 from .model import MessageId, Party, Schedule, uuid7
 from .outbox.acts import Acts, Notice, Undelivered, Ways
@@ -55,6 +57,7 @@ from .store.migrate import check_present, upgrade
 from .store.probe import Probe
 from .store.queries import Queries
 from .store.sole import Sole
+from .store.standby import StandbyFirst
 from .store.times import utc
 from .telemetry import Telemetry, logger
 from .transport.http import HttpTransport, Signing
@@ -102,6 +105,8 @@ class Hub:
     _housekeeper: Housekeeper
     _reloader: "Reloader"
     _collector: Collector
+    ledger: Ledger
+    _sealing: Sealing
 
     def clock(self) -> datetime:
         """Give the present."""
@@ -125,6 +130,7 @@ class Hub:
         self._mender.start()
         self._collector.start()
         self._housekeeper.start()
+        self._sealing.start()
 
     def stop(self) -> None:
         """Finish what is under way and close."""
@@ -134,11 +140,16 @@ class Hub:
         self._workers.stop()
         self._heartbeat.stop()
         self._reloader.stop()
+        self._sealing.stop()
         if self._listening:
             self._listening.stop()
         if self._standby:
             self._standby.close()
         self._database.close()
+
+    def learn(self) -> None:
+        """Have this process know at once what staff just said about a party; others know it within a second."""
+        self._workers.learn()
 
     def notices(self) -> list[Problem]:
         """Say which partners are away or paused; raises Unavailable."""
@@ -167,6 +178,7 @@ class Store:
     retention: Retention
     holds: Holds
     cipher: Cipher
+    ledger: Ledger
     schedule: Callable[[], Schedule]
 
 
@@ -255,6 +267,7 @@ def open_store(settings: Settings) -> Iterator[Store]:
             retention=Retention(database, payloads, entropy=os.urandom),
             holds=Holds(database, entropy=os.urandom, known=known_to(cache(lambda: _rules(settings)))),
             cipher=payloads.cipher,
+            ledger=Ledger(database, clock=now),
             schedule=lambda: schedule(settings),
         )
     finally:
@@ -288,13 +301,15 @@ def build(settings: Settings) -> Hub:
     schemas = load_schemas(settings)
     rules = load_rules(settings, schemas, adapters)
     trust = Trust(settings.pki)
-    sealer = EnvelopeSealer(trust.own_key())
+    key = trust.own_key()
+    sealer = EnvelopeSealer(key)
     upgrade(settings.database)
     database = open_database(settings.database)
     entropy = Randomness()
     payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=entropy))
     attachments = keep_attachments(settings, database, payloads.cipher, entropy=entropy)
-    standby = open_standby(settings.database_read_url) if settings.database_read_url else None
+    standby = StandbyFirst(open_standby(settings.database_read_url), database) if settings.database_read_url else None
+    ledger = Ledger(database, clock=now)
     bell = Bell()
     listening = Listening(settings.database, bell.ring) if database.kind == "postgresql" else None
     wake = _waking(bell.ring, listening)
@@ -356,6 +371,8 @@ def build(settings: Settings) -> Hub:
         _housekeeper=_housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
         _reloader=Reloader(rules, watch=telemetry),
         _collector=Collector(attachments, watch=telemetry),
+        ledger=ledger,
+        _sealing=Sealing(ledger, key, watch=telemetry),
     )
 
 
