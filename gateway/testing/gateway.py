@@ -40,6 +40,11 @@ class RunningGateway:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        """Say whether the process is there."""
+        return self._process.running
+
+    @property
     def pki(self) -> Path:
         """Its development keys."""
         return self.home / "pki"

@@ -48,10 +48,17 @@ class Ground:
 
 @contextmanager
 def prepared(home: Path) -> Iterator[Ground]:
-    """Make a home, start its partners, which follow nothing up, and warm a process."""
-    generate(home / "pki", now=datetime.now(UTC))
+    """Make a home, start its partners and warm a process."""
     settings = Settings(home=home, port=0)
+    with partnered(home) as partners, WarmProcess(settings) as warm:
+        yield Ground(settings=settings, partners=partners, warm=warm, numbers=count(1))
+
+
+@contextmanager
+def partnered(home: Path) -> Iterator[Mapping[str, RunningSimulator]]:
+    """Make a home with keys and rules, and start its partners, which follow nothing up."""
+    generate(home / "pki", now=datetime.now(UTC))
     with ExitStack() as stack:
-        partners = {n: stack.enter_context(replace(load(n), after=None).start(pki=settings.pki)) for n, _, _ in ADDRESSES}
+        partners = {n: stack.enter_context(replace(load(n), after=None).start(pki=home / "pki")) for n, _, _ in ADDRESSES}
         RunningGateway(home).reach({party: partners[name].url + path for name, party, path in ADDRESSES})
-        yield Ground(settings=settings, partners=partners, warm=stack.enter_context(WarmProcess(settings)), numbers=count(1))
+        yield partners
