@@ -170,7 +170,7 @@ def _tell_preview(preview: Preview, *, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("stage", "procedure", "due", "held", "open"):
-        table.add_column(say(f"retention-column-{column}"), justify="left" if column in ("stage", "procedure") else "right")
+        table.add_column(say(f"column-{column}"), justify="left" if column in ("stage", "procedure") else "right")
     for stage, procedure in groups:
         table.add_row(say(f"retention-{stage}"), procedure or "-", *(f"{c[stage, procedure]:,}" for c in counters.values()))
     show_table(people(), table)
@@ -180,7 +180,7 @@ def _tell_preview(preview: Preview, *, as_json: bool) -> None:
 def _print_holds(found: tuple[Hold, ...]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("what", "value", "reason", "by", "since", "until", "id"):
-        table.add_column(say(f"retention-column-{column}"))
+        table.add_column(say(f"column-{column}"))
     for each in found:
         until = f"{each.released_at:%Y-%m-%d} {each.released_by}" if each.released_at else "-"
         what = say(f"retention-{each.kind}")
@@ -191,7 +191,7 @@ def _print_holds(found: tuple[Hold, ...]) -> None:
 def _print_archive(archive: Archive) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("id", "procedure", "dossier", "parts", "bytes"):
-        table.add_column(say(f"retention-column-{column}"), justify="right" if column in ("parts", "bytes") else "left")
+        table.add_column(say(f"column-{column}"), justify="right" if column in ("parts", "bytes") else "left")
     for message in archive.manifest["messages"]:
         kind = f"{message['procedure'] or '-'} {message['type'] or '-'}/{message['function'] or '-'}"
         parts = message["parts"]

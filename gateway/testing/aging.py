@@ -4,9 +4,6 @@ import os
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import select
 
 from gateway.errors import Code, Problem
 from gateway.lifecycle import Delivered, Outcome, next_step
@@ -16,9 +13,8 @@ from gateway.outbox.holds import Holds
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
 from gateway.outbox.retention import Done, Retention
-from gateway.ports import Claim, Database, Entry, Tx
+from gateway.ports import Claim, Database, Entry
 from gateway.store.queries import Queries
-from gateway.store.tables import METADATA
 
 from .desk import Time
 from .entries import BNN, envelope_text, make_entry
@@ -27,6 +23,7 @@ DAY = timedelta(days=1)
 CONTENT, RECORD, ARCHIVE = 10 * DAY, 100 * DAY, 5 * DAY
 PERIODS = Periods(content=CONTENT, record=RECORD, archive=ARCHIVE)
 SCHEDULE = Schedule(procedures={"P1": PERIODS}, otherwise=PERIODS)
+_UNREADABLE = Problem(text="xml.not-well-formed")
 
 
 @dataclass
@@ -87,7 +84,7 @@ class Aging:
     def refuse(self) -> MessageId:
         """Keep a refused arrival whose answer quotes it."""
         entry = self.entry()
-        refusal = Refusal(message=entry.arrival.id, refused_at=self.clock(), code=Code.SCHEMA, problems=(Problem(text="schema.x"),))
+        refusal = Refusal(message=entry.arrival.id, refused_at=self.clock(), code=Code.SCHEMA, problems=(_UNREADABLE,))
         self.outbox.refuse(entry.arrival, refusal, Reply(status=200, body=b"00 quotes Nguyen Van A"))
         return entry.arrival.id
 
@@ -107,14 +104,6 @@ class Aging:
     def purged(self, entry: Entry) -> bool:
         """Say whether a message's content went."""
         return self.queries.content(entry.arrival.id) is None
-
-    def plain(self) -> str:
-        """Everything the tables hold without encryption."""
-
-        def work(tx: Tx) -> list[tuple[Any, ...]]:
-            return [row for table in METADATA.tables.values() for row in tx.rows(select(table))]
-
-        return "\n".join(repr([value for value in row if not isinstance(value, bytes)]) for row in self.database.read(work))
 
 
 def moved(entry: Entry, at: datetime) -> Entry:

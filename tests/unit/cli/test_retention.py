@@ -3,6 +3,10 @@
 import json
 import os
 import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -175,3 +179,35 @@ def test_unknown_hold_cannot_be_released(beside: Run) -> None:
 
 def test_without_a_database_nothing_is_run(run: Run) -> None:
     assert run("retention", "run").code == 3
+
+
+DYING = """
+import os, signal
+from gateway.cli.main import app
+from gateway.outbox import retention
+write = retention.write_archive
+def dying(path, data):
+    write(path, data)
+    os.kill(os.getpid(), signal.SIGKILL)
+retention.write_archive = dying
+app(["retention", "run"])
+"""
+
+
+def test_a_kill_between_archive_and_purge_loses_nothing_and_leaves_nothing(beside: Run, home: Path) -> None:
+    environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "NSW_HOME": str(home)}
+    killed = subprocess.run([sys.executable, "-c", DYING], env=environment, capture_output=True, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (half,) = (home / "archive").iterdir()
+    assert purged(beside) == []
+    assert beside("retention", "run").code == 1  # the dead run's turn
+    database = sqlite3.connect(home / "gateway.db", isolation_level=None)
+    database.execute("UPDATE retention_run SET until = 0")  # as if some minutes had passed
+    database.close()
+
+    assert beside("retention", "run", "--json").json["content"] == 1
+
+    (whole,) = (home / "archive").iterdir()
+    assert whole != half
+    assert beside("retention", "read", whole).code == 0
+    assert purged(beside) == ["R0"]

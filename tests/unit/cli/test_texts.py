@@ -12,6 +12,7 @@ import gateway.cli
 from gateway.cli.messages import MessageState
 from gateway.cli.story import EVENTS
 from gateway.lifecycle import State
+from gateway.outbox.holds import KINDS
 from gateway.outbox.orders import JobState
 
 TEXTS = tomllib.loads((resources.files("gateway") / "texts" / "cli.toml").read_text("utf-8"))["cli"]
@@ -21,7 +22,7 @@ SOURCES = "\n".join(path.read_text("utf-8") for path in sorted(Path(str(resource
 def used() -> set[str]:
     """Names in the sources: whole ones, and those made of a kind."""
     whole = re.findall(r'"cli\.([a-z0-9-]+)"', SOURCES) + re.findall(r"(?:say|misuse)\(\s*[\"']([a-z0-9-]*[a-z0-9])[\"']", SOURCES)
-    chosen = re.findall(r'"((?:certs|deliveries|schemas|verify|routes|sign|crl)-[a-z-]+)"', SOURCES)
+    chosen = re.findall(r'"((?:certs|deliveries|retention|schemas|verify|routes|sign|crl)-[a-z-]+)"', SOURCES)
     examined = re.findall(r'_(?:good|warning|failed)\("([a-z]+)", "([a-z-]+)"', SOURCES)
     doctor = {f"doctor-{part}" for pair in examined for part in pair} | {"doctor-certificates", "doctor-schemas", "doctor-rules"}
     chosen += ["certificate-not-read"]
@@ -30,8 +31,9 @@ def used() -> set[str]:
     facts = {f"story-{name}" for name in re.findall(r'yield "([a-z-]+)",', SOURCES)} | {"story-timeline", "story-deliveries"}
     states = {f"state-{state}" for state in (*State, *MessageState)} | {f"job-{state}" for state in JobState}
     verdicts = {f"routes-{v}" for v in ("chosen", "condition-false", "condition-unknown", "back-to-sender", "party-served")}
+    kinds = {f"retention-{kind}" for kind in (*KINDS, "content", "record")}
     events = {f"event-{kind.replace('.', '-')}" for kind in EVENTS}
-    return {*whole, *chosen, *doctor, *headers, *facts, *states, *verdicts, *events, "verify-valid", "verify-invalid"}
+    return {*whole, *chosen, *doctor, *headers, *facts, *states, *verdicts, *kinds, *events, "verify-valid", "verify-invalid"}
 
 
 def test_everything_that_is_said_has_its_text() -> None:

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -14,9 +15,20 @@ from gateway.model import MessageId, Periods, Schedule
 from gateway.outbox import archive
 from gateway.outbox import retention as module
 from gateway.outbox.holds import Holds
+from gateway.ports import Tx
 from gateway.store.tables import METADATA
 from gateway.testing.aging import CONTENT, DAY, PERIODS, RECORD, SCHEDULE, Aging, moved
 from gateway.testing.entries import BNN, NSW, envelope_text
+
+
+def plain(aging: Aging) -> str:
+    """Everything the tables hold without encryption."""
+
+    def work(tx: Tx) -> list[tuple[Any, ...]]:
+        return [row for table in METADATA.tables.values() for row in tx.rows(select(table))]
+
+    return "\n".join(repr([value for value in row if not isinstance(value, bytes)]) for row in aging.database.read(work))
+
 
 # --- what goes ---------------------------------------------------------------------------------------------------------
 
@@ -40,9 +52,9 @@ def test_requests_replies_keys_and_names_go_with_the_content(aging: Aging) -> No
     aging.pass_(CONTENT + DAY)
     aging.run()
 
-    plain = aging.plain()
-    assert "'C1'" not in plain  # the business key
-    assert '"ministry"' not in plain  # the header
+    told = plain(aging)
+    assert "'C1'" not in told  # the business key
+    assert '"ministry"' not in told  # the header
     assert [aging.queries.content(entry.arrival.id, part) for part in ("document", "body")] == [None, b""]
     row = aging.queries.message(entry.arrival.id)
     assert row is not None
@@ -63,7 +75,7 @@ def test_partners_words_go_and_codes_stay(aging: Aging) -> None:
     aging.run()
 
     assert {row.cause for row in aging.queries.deliveries().items} == {"", "http-500"}
-    assert "Nguyen" not in aging.plain()
+    assert "Nguyen" not in plain(aging)
 
 
 def test_timeline_stays_and_tells_of_the_purge(aging: Aging) -> None:
