@@ -92,9 +92,13 @@ class Workers:
 
     def start(self) -> None:
         """Learn which partners are away, then begin to claim and carry."""
-        self._guarded(self._share)
+        self.learn()
         for thread in (*self._threads, self._keeper):
             thread.start()
+
+    def learn(self) -> None:
+        """Tell other processes how partners stand here, and learn how they stand elsewhere; where it fails, the next look does it."""
+        self._guarded(self._share)
 
     def stop(self) -> None:
         """Claim no more, and wait for what is under way."""
@@ -163,7 +167,7 @@ class Workers:
             now = self._clock()  # which may be set back
             if abs(now - self._shared_at) >= SHARE_EVERY:
                 self._shared_at = now
-                self._guarded(self._share)
+                self.learn()
             self._bell.ring()
 
     def _rest(self) -> float:

@@ -52,14 +52,14 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         """Hold back everything for a party until a time; it costs no attempts and goes on by itself."""
         party = found(code)
         hub.destinations.pause(party.code, until=order.until, by=label(channel), reason=order.reason)
-        return of(party)
+        return told(party)
 
     @routes.post("/{code}/resume", responses=refusals(404, 409), summary="Send to a party again")
     def resume(channel: Annotated[Channel, Depends(operator)], code: Code_) -> PartyView:
         """End a pause that staff ordered before its time."""
         party = found(code)
         hub.destinations.resume(party.code, by=label(channel))
-        return of(party)
+        return told(party)
 
     def views() -> list[PartyView]:
         return party_views(hub.rules.current.parties, hub.destinations.standings(), hub.queries.backlogs(), now=hub.clock())
@@ -70,7 +70,8 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
             raise NotValid(Code.NOT_FOUND, Problem(text="web.no-party", values={"party": code}))
         return party
 
-    def of(party: Party) -> PartyView:
+    def told(party: Party) -> PartyView:
+        hub.learn()
         return next(view for view in views() if view.code == party.code)
 
     return routes

@@ -239,7 +239,8 @@ class FakeMending:
 class FakeHistory:
     """Knows of one attempt; keeps who looked at contents."""
 
-    def __init__(self) -> None:
+    def __init__(self, queries: FakeQueries) -> None:
+        self.delivery = queries.delivery
         self.looked: list[tuple[str, str, str, int | None]] = []
 
     def attempts(self, _delivery: str) -> tuple[Attempt, ...]:
@@ -339,10 +340,11 @@ class FakeHub:
     owners: dict[Any, frozenset[PartyCode]] = field(default_factory=dict)
     events: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     stopped: int = 0
+    learnt: int = 0
 
     def __post_init__(self) -> None:
         self.mending: Any = FakeMending(self.queries)
-        self.history: Any = FakeHistory()
+        self.history: Any = FakeHistory(self.queries)
         self.mailboxes = FakeMailboxes()
         self.destinations = FakeDestinations()
         self.holds = FakeHolds()
@@ -362,6 +364,9 @@ class FakeHub:
 
     def ready(self) -> list[Problem]:
         return self.problems
+
+    def learn(self) -> None:
+        self.learnt += 1
 
     def notices(self) -> list[Problem]:
         return [Problem(text="outbox.party-away", values={"party": "BNN", "since": "2026-12-31 07:55:00"})]

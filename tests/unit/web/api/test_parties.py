@@ -58,6 +58,7 @@ def test_pause_holds_back_until_a_time_and_says_who_and_why(call: Call, hub: Any
     assert hub.destinations.acts == [("pause", "BNN", until, "network:127.0.0.1", "Bộ nâng cấp hệ thống")]
     shown = answer.json
     assert (answer.status, shown["paused_until"], shown["paused_by"]) == (200, UNTIL, "network:127.0.0.1")
+    assert hub.learnt == 1  # this process sends nothing from now on
 
 
 def test_resume_ends_a_pause(call: Call, hub: Any) -> None:
