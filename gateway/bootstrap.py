@@ -46,6 +46,7 @@ from .routing.judge import Judge
 from .routing.redirect import route_to
 from .routing.retention import schedule_of
 from .routing.rules import Rules, RuleSet, load
+from .security.certificates import Certificate
 from .security.cipher import FileCipher
 from .security.prover import Prover
 from .security.randomness import Randomness
@@ -157,7 +158,7 @@ class Hub:
 
     def ready(self) -> list[Problem]:
         """Say what is not ready; empty when everything is."""
-        problems = list(self.rules.problems) + list(self.trust.registry.problems)
+        problems = [*self.rules.problems, *self.trust.registry.problems, *_expired(self.sealer.certificate, now())]
         try:
             self._database.read(lambda tx: tx.rows(PING))
             problems.extend(self._probe.problems())
@@ -205,6 +206,11 @@ class Reloader(threading.Thread):
         self._stopping.set()
         if self.is_alive():
             self.join()
+
+
+def _expired(own: Certificate, at: datetime) -> list[Problem]:
+    values = {"from": own.not_before.isoformat(), "to": own.not_after.isoformat()}
+    return [] if own.valid_at(at) else [Problem(text="signature.own-not-valid", path="gateway.cert.pem", values=values)]
 
 
 def now() -> datetime:

@@ -13,6 +13,7 @@ from gateway.xml.canonical import canonical, digest, needed_prefixes
 from gateway.xml.namespaces import DS, ENVELOPED, EXC_C14N
 from gateway.xml.parse import parse
 
+from .certificates import Certificate
 from .keys import SigningKey
 from .policy import PERSON, SYSTEM, XMLENC, Place
 
@@ -70,6 +71,11 @@ class EnvelopeSealer:
     def __init__(self, key: SigningKey) -> None:
         """Seal with the gateway's key."""
         self._key = key
+
+    @property
+    def certificate(self) -> Certificate:
+        """The certificate that partners verify with."""
+        return self._key.certificates[0]
 
     def seal(self, request: Request) -> Request:
         """Sign the request's document and wrap it; a request without a Seal passes unchanged."""

@@ -1,5 +1,6 @@
 """A disk that is full: nothing is acknowledged that is not kept, the sender is told to come again, and then everything goes on."""
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from gateway.testing.applicant import signed_application
 from gateway.testing.contents import Consignment
 from gateway.testing.gateway import RunningGateway
 from gateway.testing.vnsw import SOAP_REQUEST, read_answer
+from gateway.testing.world import until
 
 REST = {"content-type": "application/xml"}
 
@@ -72,6 +74,19 @@ def test_what_is_refused_while_it_cannot_be_kept_is_not_refused_for_good(gateway
         reply = gateway.ask("POST", "/ws", body=builders.soap(b"xin chao"), headers=SOAP_REQUEST)
 
     assert (reply.status, b"soap:Server" in reply.body) == (500, True)
+
+
+def test_health_says_that_nothing_can_be_written_and_is_good_again_by_itself(gateway: RunningGateway) -> None:
+    def not_ready() -> bytes:
+        health = gateway.ask("GET", "/health/ready")
+        return health.body if health.status == 503 else b""
+
+    with full_disk(gateway.pid):
+        said = until(not_ready, "a gateway that says that it is not ready")
+        assert gateway.ask("GET", "/health/live").status == 200
+
+    assert [problem["code"] for problem in json.loads(said)["problems"]] == ["store.away"]
+    until(lambda: gateway.ask("GET", "/health/ready").status == 200, "a gateway that is ready again")
 
 
 def test_the_gateway_answers_and_delivers_after_the_disk_was_full(gateway: RunningGateway) -> None:

@@ -128,6 +128,14 @@ def test_what_is_not_ready_is_named(chosen: Settings) -> None:
     hub.stop()
 
 
+def test_a_gateway_whose_own_certificate_expired_says_so(tmp_path: Path) -> None:
+    generate(tmp_path / "pki", now=datetime(2006, 11, 22, tzinfo=UTC))
+    hub = build(Settings(home=tmp_path))
+
+    assert [problem.text for problem in hub.ready()] == ["signature.own-not-valid"]
+    hub.stop()
+
+
 def test_adapter_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = EntryPoint(name="sea", value="adapters.no_such_agency:ADAPTER", group=bootstrap.ADAPTERS)
     monkeypatch.setattr(bootstrap, "entry_points", lambda **_: [broken])

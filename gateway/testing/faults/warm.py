@@ -96,6 +96,11 @@ class WarmProcess:
         self._line.send((True, act, arguments, named))
         self._pid = self._line.recv()
 
+    @property
+    def pid(self) -> int:
+        """The last fork's id."""
+        return self._pid
+
     def rehearse(self, act: Callable[Concatenate[Parts, Say, P], None], *arguments: P.args, **named: P.kwargs) -> None:
         """Do something in the warm process itself, so that every later fork finds it done; raises RuntimeError where it raised."""
         self._line.send((False, act, arguments, named))
