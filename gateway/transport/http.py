@@ -4,6 +4,7 @@ Connections are kept alive and belong to the sessions of a pool, one session a r
 environment, no redirect is followed, no proxy is used. What is not an HTTP answer is Unavailable with a text "transport.*".
 """
 
+import math
 import re
 import ssl
 from collections import deque
@@ -31,8 +32,7 @@ CONNECT_SECONDS = 5.0  # a partner in the same country connects in milliseconds;
 RETRIES = 3  # tries while nothing has left: a service that restarts refuses for a moment
 RETRY_SECONDS = 2.0  # all of them together; longer waits are the outbox's
 KEEPALIVE_SECONDS = 30  # shorter than any firewall forgets an idle connection
-STREAM_BYTES = 2_097_152  # of attachments that a second is added to the timeout for
-LONGEST_STREAM = timedelta(seconds=75)  # a claim's lease is longer, so nobody else sends the same meanwhile
+STREAM_BYTES = 131_072  # of attachments, a second: the slowest line that is waited for; a claim's lease is renewed meanwhile
 DEFAULT_MEDIA_TYPE = "text/xml; charset=utf-8"
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")  # in a header's value it would begin another header
@@ -235,7 +235,6 @@ class _Session:
     def perform(self, request: Request, timeout: timedelta) -> Reply:
         """Carry one request; raises Unavailable."""
         self._head, self._body, self._room, self._head_room = [], [], self._limit_of(request), HEADER_BYTES
-        timeout = _patience(request, timeout)
         try:
             self._prepare(request, timeout)
             self._curl.perform()
@@ -266,7 +265,10 @@ class _Session:
             self._curl.setopt(pycurl.POSTFIELDS, request.body)
         self._curl.setopt(pycurl.CUSTOMREQUEST, request.method)
         self._curl.setopt(pycurl.HTTPHEADER, _lines(headers))
-        self._curl.setopt(pycurl.TIMEOUT_MS, max(1, round(seconds * 1000)))
+        streamed = sum(attachment.size for attachment in request.attachments)
+        self._curl.setopt(pycurl.TIMEOUT_MS, max(1, round((seconds + streamed / STREAM_BYTES) * 1000)))
+        self._curl.setopt(pycurl.LOW_SPEED_LIMIT, 1 if streamed else 0)  # bytes a second, for as long as the timeout: it stands still
+        self._curl.setopt(pycurl.LOW_SPEED_TIME, math.ceil(seconds) if streamed else 0)
         self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(min(seconds, CONNECT_SECONDS) * 1000)))
 
     def _stream(self, request: Request, headers: dict[str, str]) -> None:
@@ -318,13 +320,6 @@ def _place(endpoint: str) -> str:
         return urlsplit(endpoint).netloc.rpartition("@")[2]
     except ValueError:
         return ""
-
-
-def _patience(request: Request, timeout: timedelta) -> timedelta:
-    """Say how long to wait: attachments take their time."""
-    if not request.attachments:
-        return timeout
-    return max(timeout, min(timeout + timedelta(seconds=sum(a.size for a in request.attachments) / STREAM_BYTES), LONGEST_STREAM))
 
 
 def _headers_of(request: Request) -> dict[str, str]:

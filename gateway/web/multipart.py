@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import Protocol
 
 from python_multipart.exceptions import FormParserError
@@ -202,8 +203,11 @@ def _parameter(headers: Mapping[str, str], header: str, name: str) -> str:
 
 def _filename(headers: Mapping[str, str]) -> str:
     """Give a part's file name, of the two forms the one that can hold any letter (RFC 2231)."""
+    found = _message(headers, "content-disposition").get_params(failobj=[], header="content-disposition")
+    given = [value for name, value in found if name.lower() == "filename"]
+    chosen = next((value for value in given if isinstance(value, tuple)), given[0] if given else "")
     try:
-        return _message(headers, "content-disposition").get_filename() or ""
+        return collapse_rfc2231_value(chosen).strip()
     except (ValueError, LookupError):  # an encoding there is none of
         return ""
 
