@@ -17,6 +17,7 @@ from . import (
     demo,
     doctor,
     keys,
+    ledger,
     messages,
     parties,
     retention,
@@ -51,6 +52,7 @@ app.add_typer(schemas.app, name="schemas")
 app.add_typer(certs.app, name="certs")
 app.add_typer(db.app, name="db")
 app.add_typer(retention.app, name="retention")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(keys.app, name="keys")
 app.add_typer(attachments.app, name="attachments")
 app.command()(doctor.doctor)

@@ -14,7 +14,7 @@ from importlinter.cli import lint_imports
 HOMES: Mapping[str, tuple[str, ...]] = {
     "alembic": ("gateway/store/",),
     "cel_expr_python": ("gateway/routing/",),
-    "cryptography": ("gateway/security/", "gateway/testing/"),
+    "cryptography": ("gateway/security/", "gateway/evidence/", "gateway/testing/"),
     "fastapi": ("gateway/web/",),
     "lxml": ("gateway/", "adapters/"),
     "prometheus_client": ("gateway/telemetry.py", "gateway/bootstrap.py", "gateway/web/operations/"),
@@ -26,7 +26,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "python_multipart": ("gateway/web/",),
     "rich": ("gateway/cli/",),
     "signxml": ("gateway/security/",),
-    "sqlalchemy": ("gateway/store/", "gateway/outbox/", "gateway/bootstrap.py", "gateway/ports.py"),
+    "sqlalchemy": ("gateway/store/", "gateway/outbox/", "gateway/evidence/", "gateway/bootstrap.py", "gateway/ports.py"),
     "starlette": ("gateway/web/",),
     "structlog": ("gateway/telemetry.py",),
     "tenacity": ("gateway/transport/",),

@@ -1,0 +1,98 @@
+"""nsw ledger: copy the heads of the ledger's tree to keep them elsewhere, and check the ledger against such copies."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from gateway.bootstrap import open_store
+from gateway.errors import GatewayError
+from gateway.evidence.checking import Verification, check
+from gateway.evidence.heads import SignedHead, read_file, write_file
+from gateway.security import certificates
+from gateway.security.certificates import Certificate
+
+from .files import read_archive, read_small, write_document
+from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, refuse, say, settings, tell
+
+app = typer.Typer(no_args_is_help=True, help="The ledger: copies of its heads, and a check against them.")
+
+Output = Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the copy goes; keep it on another machine.")]
+After = Annotated[int, typer.Option("--after", metavar="SIZE", min=0, help="Only heads of more events than this.")]
+Copy = Annotated[
+    Path | None, typer.Option("--heads", metavar="FILE", help="A copy that 'nsw ledger heads' wrote.")
+]
+Trusted = Annotated[
+    list[Path] | None, typer.Option("--trust", metavar="PEM", help="A certificate that signed heads, besides the gateway's present one.")
+]
+
+
+@app.command()
+def heads(*, output: Output, after: After = 0, as_json: AsJson = False) -> None:
+    """Write a copy of the signed heads: whoever has one can show later that nothing before it was altered."""
+    try:
+        with open_store(settings()) as store:
+            found = list(store.ledger.heads(after=after))
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    used = {signed.head.key for signed in found}
+    write_document(output, write_file(found, [c for c in _own() if c.sha256 in used]))
+    last = found[-1].head if found else None
+    if as_json:
+        emit({"heads": len(found), "size": last.size if last else 0, "file": str(output)})
+    else:
+        told = say("ledger-copied", heads=f"{len(found):,}", size=f"{last.size if last else 0:,}", file=str(output))
+        paragraph(people(), Text(f"✓ {told}", style="green"), indent=0, hanging=2)
+
+
+@app.command()
+def verify(*, copy: Copy = None, trust: Trusted = None, as_json: AsJson = False) -> None:
+    """Check every sealed event against the ledger's heads and a copy of them. Ends with 1 where something was altered."""
+    copies: tuple[SignedHead, ...] = ()
+    signers = [*_own(), *(c for path in trust or () for c in _certificates(path))]
+    try:
+        if copy is not None:
+            copies, _ = read_file(read_archive(copy))
+        with open_store(settings()) as store:
+            found = check(store.ledger, copies, {c.sha256: c for c in signers})
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    if as_json:
+        emit(_view(found))
+    else:
+        _print(found)
+    raise typer.Exit(GOOD if found.valid else REFUSED)
+
+
+def _own() -> tuple[Certificate, ...]:
+    """Give the certificates the gateway signs with and signed with: gateway.cert.pem, and those put aside beside it."""
+    folder = settings().pki
+    found = [c for path in sorted(folder.glob("gateway*.cert.pem")) for c in _certificates(path)]
+    if not found:
+        misuse("file-missing", path=folder / "gateway.cert.pem")
+    return tuple(found)
+
+
+def _certificates(path: Path) -> tuple[Certificate, ...]:
+    try:
+        return certificates.read_pem(read_small(path))
+    except ValueError:
+        misuse("certificate-not-read", path=path)
+
+
+def _view(found: Verification) -> dict[str, object]:
+    return {
+        "valid": found.valid,
+        "size": found.size,
+        "sealed_until": found.sealed_until.isoformat() if found.sealed_until else None,
+        "unsealed": found.unsealed,
+        "errors": [problem_view(problem, problem.text) for problem in found.errors],
+    }
+
+
+def _print(found: Verification) -> None:
+    until = found.sealed_until.isoformat(" ", "seconds") if found.sealed_until else "-"
+    told = say("ledger-good" if found.valid else "ledger-bad", size=f"{found.size:,}", until=until, unsealed=f"{found.unsealed:,}")
+    paragraph(people(), Text(f"{'✓' if found.valid else '✗'} {told}", style="green" if found.valid else "red"), indent=0, hanging=2)
+    tell(people(), found.errors)
