@@ -10,6 +10,7 @@ from gateway.errors import Code, NotValid, Problem
 from gateway.model import DeliveryId
 from gateway.ports import Database, Tx
 from gateway.store.leaves import write_leaf
+from gateway.store.queries import DeliveryRow, Queries
 from gateway.store.times import from_micros
 
 from .payloads import Payloads
@@ -36,8 +37,14 @@ class History:
     """Reads what was kept of attempts; every method raises Unavailable where the database is away."""
 
     def __init__(self, database: Database, payloads: Payloads) -> None:
+        """Take the database itself, never a standby of it: whoever acted must see what came of it."""
         self._database = database
         self._payloads = payloads
+        self._queries = Queries(database, payloads.unlock)
+
+    def delivery(self, delivery: str) -> DeliveryRow | None:
+        """Find a delivery as it stands now."""
+        return self._queries.delivery(delivery)
 
     def attempts(self, delivery: str) -> tuple[Attempt, ...]:
         """Give the latest attempts, the earliest of them first."""

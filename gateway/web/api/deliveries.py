@@ -114,7 +114,7 @@ def _acts(routes: APIRouter, hub: "Hub", gate: Gate) -> None:
 
 def visible(hub: "Hub", channel: Channel, delivery: str) -> DeliveryRow:
     """Find a delivery to the caller's own party, or any for staff; raises NotValid(NOT_FOUND)."""
-    row = hub.queries.delivery(delivery)
+    row = hub.history.delivery(delivery)
     if row is None or channel.party not in (None, row.party):
         raise NotValid(Code.NOT_FOUND, Problem(text="web.no-delivery", values={"delivery": delivery}))
     return row

@@ -266,7 +266,7 @@ def test_database_of_another_version_is_not_available(run: Run, home: Path) -> N
     ran = run("messages", "list")
 
     assert ran.code == 3
-    assert "another version" in ran.err
+    assert "older release" in ran.err
 
 
 @pytest.mark.parametrize(("address", "code"), [("oracle://somewhere/db", 2), ("sqlite://", 2), ("nonsense", 2), ("postgresql://x/y", 3)])
