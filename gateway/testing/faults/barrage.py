@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from itertools import count, cycle
+from itertools import count, cycle, pairwise
 from typing import Any
 
 from gateway import bootstrap
@@ -183,7 +183,7 @@ def _killed(warm: WarmProcess, load: Load, chance: random.Random) -> float:
 
 def recoveries(kills: Sequence[float], answers: Sequence[tuple[float, float]]) -> Iterator[float]:
     """Say for each kill how long after it the first answer came that was asked for after it; nothing where the next kill was first."""
-    for kill, following in zip(kills, (*kills[1:], float("inf")), strict=True):
+    for kill, following in pairwise((*kills, float("inf"))):
         came = min((came for asked, came in answers if asked > kill), default=following)
         if came < following:
             yield came - kill
