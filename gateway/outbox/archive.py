@@ -59,7 +59,7 @@ def pack(archive: str, messages: Iterable[Kept], *, at: datetime) -> bytes:
             parts = [_written(file, f"{kept.message}/{name}", content) for name, content in kept.parts.items()]
             listed.append({**kept.record, "parts": parts})
         manifest = {"format": 1, "archive": archive, "made_at": at.isoformat(), "messages": listed}
-        file.writestr(MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1, default=str))
+        file.writestr(MANIFEST, json.dumps(manifest, ensure_ascii=False, default=str))
     return buffer.getvalue()
 
 

@@ -28,8 +28,9 @@ from .purging import Loaded, forget, load, purge
 from .sql import retention as sql
 
 Stage = Literal["content", "record"]
-BATCH = 200  # messages in one commit
-BATCH_BYTES = 16_000_000  # of content in one commit, so that large documents make small batches
+BATCH = 200  # messages in one step, and in one archive
+BATCH_BYTES = 16_000_000  # of content in one step, so that large documents make small ones
+SHARE = 40  # messages in one commit: nobody who writes meanwhile waits for more
 LOOKS = 100  # pages walked without a commit until the place is noted
 TURN = timedelta(minutes=5)  # how long a run that died keeps others out
 NEVER = Periods(content=timedelta.max, record=timedelta.max)
@@ -37,7 +38,7 @@ NEVER = Periods(content=timedelta.max, record=timedelta.max)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What one commit did: how many messages went at which stage, how much content, and into which archive."""
+    """What one step did: how many messages went at which stage, how much content, and into which archive."""
 
     stage: Literal["content", "record", "archive"]
     messages: int = 0
@@ -133,7 +134,7 @@ class Retention:
         self._entropy = entropy
 
     def run(self, schedule: Schedule, *, folder: Path) -> Generator[Done, None, None]:
-        """Do what is due, a commit each step; whoever asks for the steps sets the pace, and may stop at any of them.
+        """Do what is due, step by step; whoever asks for the steps sets the pace, and may stop at any of them.
 
         Raises Conflict where another run is under way, Unavailable where an archive cannot be written: then nothing of its step is purged.
         """
@@ -196,9 +197,11 @@ class Retention:
             yield page
             after = page.last
 
-    def _note(self, run: Run, walk: Walk, last: str) -> None:
+    def _note(self, run: Run, walk: Walk, last: str, *, passed: Iterable[Old] = ()) -> None:
         def work(tx: Tx) -> None:
             _keep_turn(tx, run)
+            for old in passed:
+                tx.changed(sql.PASS_OVER, stage=walk.stage, message=old.id)
             _set_mark(tx, run, walk, last)
 
         self._database.commit(work)
@@ -206,28 +209,38 @@ class Retention:
     # --- one step --------------------------------------------------------------------------------------------------
 
     def _settle(self, run: Run, walk: Walk, page: Page) -> Done:
-        """Archive and purge what is due of a page, and note how far the walk came, in one commit."""
+        """Archive and purge what is due of a page, in short commits; the last of them notes how far the walk came."""
         loaded = self._loaded(page.due) if walk.stage == "content" else {}
         archive, digest = self._archived(run, [old for old in page.due if old.archived and old.id in loaded], loaded)
+        shares = [page.due[at : at + SHARE] for at in range(0, len(page.due), SHARE)]
+        went = 0
+        for share in shares:
 
-        def work(tx: Tx) -> int:
-            _keep_turn(tx, run)
-            holds, now = in_force(tx), tx.now()
-            went = [old for old in page.due if (walk.stage == "record" or old.id in loaded) and _still_due(tx, old, holds, walk.stage)]
-            for old in went:
-                if walk.stage == "content":
-                    purge(tx, loaded[old.id], dossier=old.dossier, archive=archive, now=now)
-                else:
-                    forget(tx, old.id, dossier=old.dossier, now=now)
-                tx.changed(sql.PASS_NO_MORE, of=walk.stage, gone=old.id)
-            for old in (*page.passed, *(each for each in page.due if each not in went)):
+            def work(tx: Tx, share: Sequence[Old] = share) -> int:
+                _keep_turn(tx, run)
+                if archive and share is shares[0]:
+                    _end_archive(tx, archive, digest)
+                return self._let_go(tx, walk, share, loaded, archive=archive)
+
+            went += self._database.commit(work)
+        self._note(run, walk, page.last, passed=page.passed)
+        return Done(stage=walk.stage, messages=went, bytes=page.bytes, archive=archive)
+
+    def _let_go(self, tx: Tx, walk: Walk, share: Iterable[Old], loaded: Mapping[str, Loaded], *, archive: str) -> int:
+        """Purge or forget what is still due of a share; what is not any more is passed over. Says how many went."""
+        holds, now, went = in_force(tx), tx.now(), 0
+        for old in share:
+            readable = walk.stage == "record" or old.id in loaded
+            if not (readable and _still_due(tx, old, holds, walk.stage)):
                 tx.changed(sql.PASS_OVER, stage=walk.stage, message=old.id)
-            _set_mark(tx, run, walk, page.last)
-            if archive:
-                _end_archive(tx, archive, digest, count=len(went))
-            return len(went)
-
-        return Done(stage=walk.stage, messages=self._database.commit(work), bytes=page.bytes, archive=archive)
+                continue
+            if walk.stage == "content":
+                purge(tx, loaded[old.id], dossier=old.dossier, archive=archive, now=now)
+            else:
+                forget(tx, old.id, dossier=old.dossier, now=now)
+            tx.changed(sql.PASS_NO_MORE, of=walk.stage, gone=old.id)
+            went += 1
+        return went
 
     def _loaded(self, due: Iterable[Old]) -> dict[str, Loaded]:
         """Read what is about to go; what cannot be decrypted stays, for its key may come back."""
@@ -408,10 +421,9 @@ def _keep_turn(tx: Tx, run: Run) -> None:
         raise _not_our_turn()
 
 
-def _end_archive(tx: Tx, archive: str, digest: str, *, count: int) -> None:
-    tx.changed(sql.END_ARCHIVE, archived=archive, digest=digest, count=count)
-    values = {"archive": archive, "sha256": digest, "messages": str(count)}
-    write_leaf(tx, Event(kind="archive.made", at=tx.now(), values=values))
+def _end_archive(tx: Tx, archive: str, digest: str) -> None:
+    tx.changed(sql.END_ARCHIVE, archived=archive, digest=digest)
+    write_leaf(tx, Event(kind="archive.made", at=tx.now(), values={"archive": archive, "sha256": digest}))
 
 
 def _not_our_turn() -> Conflict:

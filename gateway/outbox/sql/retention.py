@@ -131,7 +131,7 @@ KNOWN = {
 # --- archives ------------------------------------------------------------------------------------------------------------
 
 BEGIN_ARCHIVE = insert(ARCHIVES).values({c.name: bindparam(c.name) for c in ARCHIVES.c if c.name not in {"sha256", "removed_at"}})
-END_ARCHIVE = update(ARCHIVES).where(A.id == bindparam("archived")).values(sha256=bindparam("digest"), messages=bindparam("count"))
+END_ARCHIVE = update(ARCHIVES).where(A.id == bindparam("archived")).values(sha256=bindparam("digest"))
 HALF_MADE = select(A.id, A.path).where(text("removed_at IS NULL"), A.sha256.is_(None))  # archives_kept
 FORGET_ARCHIVE = delete(ARCHIVES).where(A.id == bindparam("archived"))
 EXPIRED = select(A.id, A.path).where(text("removed_at IS NULL"), A.keep_until <= bindparam("now")).order_by(A.keep_until)  # archives_kept
