@@ -133,6 +133,10 @@ class Hub:
         self._housekeeper.start()
         self._sealing.start()
 
+    def drain(self) -> None:
+        """Begin no delivery any more, so that those under way end while requests do; `stop` follows."""
+        self._workers.drain()
+
     def stop(self) -> None:
         """Finish what is under way and close."""
         self._housekeeper.stop()
@@ -459,7 +463,7 @@ def keep_attachments(settings: Settings, database: Database, cipher: Cipher, *, 
 def _storage(settings: Settings) -> ObjectStore:
     """Reach S3-compatible storage with its keys; raises Unavailable where the settings do not say how."""
     try:
-        lines = settings.s3_credentials.read_text("utf-8").split() if settings.s3_credentials else []
+        lines = settings.s3_credentials.read_text("utf-8").splitlines() if settings.s3_credentials else []
     except (OSError, UnicodeError):
         lines = []
     access_key, secret_key = lines if len(lines) == 2 else (settings.s3_access_key, settings.s3_secret_key)  # noqa: PLR2004  # two lines

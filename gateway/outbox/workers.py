@@ -100,9 +100,13 @@ class Workers:
         """Tell other processes how partners stand here, and learn how they stand elsewhere; where it fails, the next look does it."""
         self._guarded(self._share)
 
+    def drain(self) -> None:
+        """Claim no more; what is under way goes on."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Claim no more, and wait for what is under way."""
-        self._stopping.set()
+        self.drain()
         for thread in (*self._threads, self._keeper):
             self._bell.ring()
             if thread.is_alive():

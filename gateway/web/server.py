@@ -28,7 +28,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(hub: "Hub", *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve until a signal says stop; then let requests under way finish and stop the hub.
+    """Serve until a signal says stop; then begin no delivery, let requests under way finish and stop the hub.
 
     `port` 0 takes a free one; `on_ready` is told the base URL when requests are served. Raises GatewayError(NOT_ALLOWED) for an
     address beyond this machine without keys or client certificates, Unavailable where the address cannot be taken.
@@ -38,7 +38,7 @@ def serve(hub: "Hub", *, host: str, port: int, on_ready: Callable[[str], None]) 
         refuse_exposed(host, guarded=access_of(hub).guarded)
         with listen(host, port) as listening:
             url = url_of("https" if context else "http", host, listening.getsockname()[1])
-            server = Server(_configured(hub, context), ready=lambda: on_ready(url))
+            server = Server(_configured(hub, context), ready=lambda: on_ready(url), draining=hub.drain)
             server.run(sockets=[listening])
     finally:
         hub.stop()
@@ -65,16 +65,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """Says when it serves, and returns after a signal instead of dying of it."""
+    """Says when it serves and when it begins to end, and returns after a signal instead of dying of it."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None], draining: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._draining = draining
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
         await super().startup(sockets=sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say that it ends, then let what is under way finish."""
+        self._draining()
+        await super().shutdown(sockets=sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -339,6 +339,7 @@ class FakeHub:
     problems: list[Problem] = field(default_factory=list)
     owners: dict[Any, frozenset[PartyCode]] = field(default_factory=dict)
     events: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
+    drained: int = 0
     stopped: int = 0
     learnt: int = 0
 
@@ -370,6 +371,9 @@ class FakeHub:
 
     def notices(self) -> list[Problem]:
         return [Problem(text="outbox.party-away", values={"party": "BNN", "since": "2026-12-31 07:55:00"})]
+
+    def drain(self) -> None:
+        self.drained += 1
 
     def stop(self) -> None:
         self.stopped += 1

@@ -137,6 +137,24 @@ def test_request_under_way_is_answered_before_the_end(served: Serve, hub: Any) -
     assert status == 200
 
 
+def test_no_delivery_is_begun_while_requests_end(served: Serve, hub: Any) -> None:
+    take_in = hub.intake.receive
+    drained: list[int] = []
+
+    def held_until_draining(arrival: Any, door: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not hub.drained:
+            time.sleep(0.01)
+        drained.append(hub.stopped)
+        return take_in(arrival, door)
+
+    hub.intake.receive = held_until_draining
+
+    [(status, _)] = served(_post(SOAP))
+
+    assert (status, drained, hub.stopped) == (200, [0], 1)
+
+
 def test_large_body_refused_by_length_is_told_to_a_client_that_sends_it_all(served: Serve, hub: Any) -> None:
     [(status, body)] = served(_post(b"x" * 12_000_000))
 
