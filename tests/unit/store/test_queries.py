@@ -263,3 +263,17 @@ def test_a_database_that_is_closed_is_unavailable(shelf: Shelf) -> None:
 
     with pytest.raises(Unavailable):
         shelf.queries.ping()
+
+
+def test_mailbox_tells_what_waits_what_is_held_and_what_was_set_aside(shelf: Shelf) -> None:
+    shelf.accept(number=1)
+    shelf.settle(BNN, Failed(code="not-confirmed"))
+    for number in (2, 3, 4):
+        shelf.accept(number=number)
+    shelf.outbox.claim({BNN: 1})
+
+    mailbox = shelf.queries.mailbox("BNN")
+
+    assert (mailbox.waiting, mailbox.held, mailbox.set_aside) == (2, 1, 1)
+    assert mailbox.oldest == START + timedelta(minutes=2)
+    assert shelf.queries.mailbox("IPPC") == replace(mailbox, waiting=0, held=0, set_aside=0, oldest=None)

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.testing import builders
 from gateway.testing.contents import Consignment
-from gateway.xml.likeness import alike, content_digest
+from gateway.xml.likeness import alike, content_digest, imprint
 from gateway.xml.parse import parse
 
 GOOD = builders.message("10/01")
@@ -87,3 +87,13 @@ def test_an_envelope_without_content_has_an_empty_digest() -> None:
 
 def test_two_dossiers_are_not_alike() -> None:
     assert not alike(GOOD, builders.message("10/01", Consignment(number=124)))
+
+
+def test_imprints_are_equal_where_envelopes_are_alike() -> None:
+    again = GOOD.replace(b"<Content>", b'<Content Id="content-1">').replace(b"09:30:00", b"10:31:00")
+    other = GOOD.replace(b"<type>10</type>", b"<type>11</type>")
+
+    assert again != GOOD
+    assert imprint(again) == imprint(GOOD)
+    assert imprint(other) != imprint(GOOD)
+    assert imprint(builders.message("10/01", Consignment(number=2))) != imprint(GOOD)
