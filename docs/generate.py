@@ -63,6 +63,7 @@ AREAS: Mapping[str, str] = {
     "store": "the database",
     "retention": "holds, purging and archives",
     "cipher": "encryption at rest",
+    "attachments": "what comes beside documents",
     "transport": "calls to partners",
     "adapters": "adapters that are installed",
     "web": "the HTTP interface",
@@ -125,6 +126,8 @@ def _accepted(field: FieldInfo) -> str:
         return f"{low} to {high}"
     if isinstance(field.annotation, type) and issubclass(field.annotation, StrEnum):
         return ", ".join(f"`{member}`" for member in field.annotation)
+    if field.annotation is bool:
+        return "true, false"
     return "text" if field.annotation is str else "path"
 
 
@@ -181,7 +184,8 @@ _SETTINGS_END = """
 |---|---|
 | `gateway.db`, `gateway.db-wal`, `gateway.db-shm` | the database; back the three up together, or with SQLite's own `.backup` |
 | `gateway.db.lock` | held by the one process that serves or works |
-| `keys/` | the keys of encryption at rest; without them the database cannot be read: back them up apart from it |
+| `keys/` | the keys of encryption at rest; without them neither database nor attachments can be read: back them up apart from both |
+| `attachments/` | attachments on SQLite, encrypted; they belong to the database: back the two up together, the database first |
 | `pki/` | the gateway's key and certificate, registered certificates, anchors; see [certs](../../certs/README.md) |
 | `rules/` | files that override the shipped rules one by one, and `endpoints.toml` with the partners' addresses |
 | `schemas/` | schemas that override the shipped ones |

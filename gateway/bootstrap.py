@@ -331,8 +331,7 @@ def build(settings: Settings) -> Hub:
     mending = _mending(settings, database, payloads, ways=ways_of(lambda: rules.current, lambda: adapters), wake=wake, begin=orders.ring)
     delivery = Delivery(
         outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, transport=_transport(settings, attachments.read),
-        prover=prover,
-        clock=now, watch=telemetry,
+        prover=prover, clock=now, watch=telemetry,
     )  # fmt: skip
     heartbeat = Heartbeat(outbox, watch=telemetry)
     workers = Workers(
@@ -340,18 +339,13 @@ def build(settings: Settings) -> Hub:
         parties=lambda: [p for p in rules.current.parties if p.adapter and not p.collects], clock=now, watch=telemetry,
         threads=settings.threads, exchange=destinations.exchange,
     )  # fmt: skip
+    intake = Intake(
+        prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=entropy, watch=telemetry,
+        carries=lambda party: party.collects or (party.adapter in adapters and adapters[party.adapter].profile.attachments),
+    )  # fmt: skip
     return Hub(
         settings=settings,
-        intake=Intake(
-            prover=prover,
-            judge=judge,
-            rules=lambda: rules.current,
-            outbox=outbox,
-            clock=now,
-            entropy=entropy,
-            watch=telemetry,
-            carries=lambda party: party.collects or (party.adapter in adapters and adapters[party.adapter].profile.attachments),
-        ),
+        intake=intake,
         mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
         outbox=outbox,
         queries=Queries(standby or database, payloads.unlock),

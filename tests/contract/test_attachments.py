@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -23,18 +22,23 @@ from gateway.outbox.attachments.rows import RowStore
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
 from gateway.outbox.sql import attachments as sql
-from gateway.ports import ChunkStore, Database, Tx
+from gateway.ports import ChunkStore, Database
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
 from gateway.store.tables import CHUNKS, CONTENTS, UPLOADS
+from gateway.testing.dying import Dying, DyingDatabase, DyingStore, Killed
 from gateway.testing.entries import BNN, START, envelope_text, make_entry
 from gateway.testing.storage import BUCKET, KEYS, PATIENCE, serving_s3
 from gateway.transport.http import HttpTransport
 
-T = TypeVar("T")
 NOW = timedelta(seconds=-1)  # older than this is everything
-PLACES = ["folder-sqlite", "database-sqlite", "database-postgresql", "s3-sqlite"]
+PLACES = [
+    "folder-sqlite",
+    "database-postgresql",
+    pytest.param("database-sqlite", marks=pytest.mark.slow),  # the same statements as on PostgreSQL
+    pytest.param("s3-sqlite", marks=pytest.mark.slow),  # a server of its own
+]
 
 
 @dataclass
@@ -330,66 +334,6 @@ def test_content_goes_with_its_last_message(place: Place) -> None:
 
     with pytest.raises(Unavailable):
         place.read(taken)
-
-
-class Killed(BaseException):
-    """The process died here."""
-
-
-class Dying:
-    """Lets so many steps happen, then dies: before the next one, or right after it."""
-
-    def __init__(self, *, steps: int, after: bool) -> None:
-        self.left = steps
-        self.after = after
-
-    def __call__(self, step: Callable[[], T]) -> T:
-        self.left -= 1
-        if self.left < 0 and not self.after:
-            raise Killed
-        result = step()
-        if self.left < 0:
-            raise Killed
-        return result
-
-
-class DyingDatabase:
-    """A database whose caller dies before or after a commit."""
-
-    def __init__(self, database: Database, dying: Dying) -> None:
-        self._database = database
-        self._dying = dying
-        self.kind = database.kind
-
-    def commit(self, work: Callable[[Tx], T]) -> T:
-        return self._dying(lambda: self._database.commit(work))
-
-    def read(self, work: Callable[[Tx], T]) -> T:
-        return self._database.read(work)
-
-    def close(self) -> None:
-        """Leave it to the owner."""
-
-
-class DyingStore:
-    """A store whose caller dies before or after it changed something."""
-
-    def __init__(self, store: ChunkStore, dying: Dying) -> None:
-        self.name = store.name
-        self._store = store
-        self._dying = dying
-
-    def add(self, upload: str, number: int, sealed: bytes) -> None:
-        self._dying(lambda: self._store.add(upload, number, sealed))
-
-    def keep(self, upload: str, digest: str) -> None:
-        self._dying(lambda: self._store.keep(upload, digest))
-
-    def chunks(self, upload: str, digest: str, count: int) -> Iterator[bytes]:
-        return self._store.chunks(upload, digest, count)
-
-    def remove(self, upload: str, digest: str) -> None:
-        self._dying(lambda: self._store.remove(upload, digest))
 
 
 def dying_place(place: Place, dying: Dying) -> Place:

@@ -141,6 +141,7 @@ def test_key_of_a_repeat_covers_attachments(gateway: RunningGateway) -> None:
     assert (first.status, other.status) == (202, 409)
 
 
+@pytest.mark.slow  # the first retry comes after five seconds
 def test_trouble_at_the_agency_sends_everything_again(gateway: RunningGateway, agency: Agency) -> None:
     content = os.urandom(MIB)
     agency.trouble = 1
@@ -186,6 +187,7 @@ def test_party_that_cannot_take_attachments_is_not_sent_a_part_of_the_message(ga
     until(lambda: send(gateway, of_document(document(gateway)), of_file("a.pdf", b"x")).status == 202, "the rules' reload")
 
 
+@pytest.mark.slow  # likewise
 def test_restart_keeps_what_was_taken_in(gateway: RunningGateway, agency: Agency) -> None:
     agency.trouble = 1
     content = os.urandom(MIB)
@@ -197,6 +199,7 @@ def test_restart_keeps_what_was_taken_in(gateway: RunningGateway, agency: Agency
     until(reached(agency, sha256(content)), "the delivery after the restart")
 
 
+@pytest.mark.slow  # a second gateway and a storage of its own
 def test_s3_keeps_attachments_of_a_whole_gateway(tmp_path: Path, agency: Agency) -> None:
     content = os.urandom(2 * MIB)
     credentials = tmp_path / "s3.keys"

@@ -1,3 +1,4 @@
+import os
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,10 +9,12 @@ from typing import cast
 import pytest
 
 from gateway import bootstrap
-from gateway.bootstrap import Reloader, build, discover, hold, load_rules, load_schemas, open_store
+from gateway.bootstrap import Reloader, build, discover, hold, keep_attachments, load_rules, load_schemas, open_store
 from gateway.config import Settings
 from gateway.errors import GatewayError, Unavailable
+from gateway.ports import Database
 from gateway.routing.rules import Rules
+from gateway.security.cipher import FileCipher
 from gateway.security.devpki import generate
 from gateway.store.migrate import upgrade
 
@@ -144,3 +147,45 @@ def test_adapter_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch)
         bootstrap.discover()
 
     assert (refused.value.problems[0].text, refused.value.problems[0].values["name"]) == ("adapters.broken", "sea")
+
+
+class Shared:
+    """What keep_attachments asks of a database that several machines have."""
+
+    kind = "postgresql"
+
+
+def test_folder_that_nobody_calls_shared_is_refused_beside_a_shared_database(tmp_path: Path) -> None:
+    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
+
+    with pytest.raises(Unavailable) as refused:
+        keep_attachments(Settings(home=tmp_path, attachments="folder"), cast("Database", Shared()), cipher, entropy=os.urandom)
+
+    assert refused.value.problems[0].text == "attachments.not-shared"
+    shared = Settings(home=tmp_path, attachments="folder", attachments_shared=True)
+    assert keep_attachments(shared, cast("Database", Shared()), cipher, entropy=os.urandom).into.name == "folder"
+
+
+@pytest.mark.parametrize(("kind", "place"), [("sqlite", "folder"), ("postgresql", "database")])
+def test_attachments_lie_where_the_database_lets_them(tmp_path: Path, kind: str, place: str) -> None:
+    cipher, database = FileCipher(tmp_path / "keys", entropy=os.urandom), Shared()
+    database.kind = kind
+
+    keeping = keep_attachments(Settings(home=tmp_path), cast("Database", database), cipher, entropy=os.urandom)
+
+    assert keeping.into.name == place
+    assert (tmp_path / "attachments").exists() is (place == "folder")
+
+
+@pytest.mark.parametrize("content", [None, "", "one line\n", "a\nb\nc\n", b"\xff\xfe"])
+def test_storage_without_its_keys_is_refused(tmp_path: Path, content: str | bytes | None) -> None:
+    credentials = tmp_path / "s3.keys"
+    if content is not None:
+        credentials.write_bytes(content if isinstance(content, bytes) else content.encode())
+    chosen = Settings(home=tmp_path, attachments="s3://bucket/att", s3_endpoint="http://127.0.0.1:1", s3_credentials=credentials)
+    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
+
+    with pytest.raises(Unavailable) as refused:
+        keep_attachments(chosen, cast("Database", Shared()), cipher, entropy=os.urandom)
+
+    assert refused.value.problems[0].text == "attachments.no-keys"

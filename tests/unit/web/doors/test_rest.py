@@ -87,7 +87,9 @@ def test_repeat_key_out_of_its_form_is_refused(call: Call, hub: Any, key: str) -
     assert not hub.intake.arrivals
 
 
-@pytest.mark.parametrize("media_type", ["application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/byteranges", None])
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/byteranges", None]
+)
 def test_other_media_types_are_refused(call: Call, hub: Any, media_type: str | None) -> None:
     answer = call("POST", PATH, headers=[("content-type", media_type)] if media_type else [], body=b"<Envelope/>")
 
