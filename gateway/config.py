@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     s3_access_key: str = Field(default="", repr=False, description="its access key")
     s3_secret_key: str = Field(default="", repr=False, description="its secret key; better NSW_S3_CREDENTIALS")
     s3_credentials: Path | None = Field(default=None, description="file with the access key and the secret key, a line each")
-    threads: int = Field(default=8, ge=1, le=256, description="deliveries under way at once in this process")
+    threads: int = Field(default=8, ge=1, le=256, description="deliveries under way at once in this process; as many threads more stand by for partners that hang")
     intake_threads: int = Field(default=4, ge=1, le=256, description="messages taken in at once in this process")
     four_eyes: FourEyes = Field(
         default=FourEyes.OFF, description="which acts of staff on deliveries wait until a second person approves them: off, bulk or all"

@@ -58,8 +58,9 @@ REPLY = (
 class Partners:
     """Serves all ten on one port of 127.0.0.1, and remembers what reached each, and when it was answered."""
 
-    def __init__(self) -> None:
-        """Know nothing yet; `answered` is message ids with their times, `arrived` counts what came, answered or not."""
+    def __init__(self, *, seconds: float = 0.0) -> None:
+        """Take so long for each answer. `answered` is message ids with their times, `arrived` what came, answered or not."""
+        self._seconds = seconds
         self.answered: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
         self.arrived: defaultdict[str, list[float]] = defaultdict(list)
         self.hanging: frozenset[str] = frozenset()
@@ -92,6 +93,7 @@ class Partners:
             self._over.wait()
             return False
         found = ID.search(body)
+        self._over.wait(self._seconds)
         self.answered[code].append((found[1].decode() if found else "", time.monotonic()))
         return True
 
