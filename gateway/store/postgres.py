@@ -4,6 +4,7 @@ import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -24,10 +25,11 @@ T = TypeVar("T")
 WRITERS = 2  # one may wait for the disk while the other works; with more, fewer messages share a commit
 READERS = 4  # reading connections kept open
 BUSY_SECONDS = 5  # how long a read waits for a connection
-STATEMENT_SECONDS = 10  # how long the server works on a statement
+STATEMENT_SECONDS = 10  # how long the server works on a reader's statement
 COMMIT_SECONDS = 20  # how long a commit may wait for disks and standbys; then its outcome is unknown
 SHARED_LOCK_MS = 250  # how long a shared batch waits for another transaction's row; then its works go one by one
 LONE_LOCK_MS = 5_000  # how long a lone work waits for it
+SYNC_SECONDS = 1.0  # how long the server's time is reckoned by our own steady clock before it is asked again
 TRIES = 5  # of a lone work that others are in the way of
 
 # What an address does not say. Values reach libpq, which applies each to every host it names.
@@ -41,17 +43,17 @@ DEFAULTS: Mapping[str, str | int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,  # milliseconds until a peer that acknowledges nothing is given up
 }
-SESSION = f"""
+SESSION = """
 SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;
-SET statement_timeout = '{STATEMENT_SECONDS}s';
+SET lock_timeout = {lock_ms};
+SET statement_timeout = {statement_ms};
 SET idle_in_transaction_session_timeout = '60s';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """
-TIME = "SELECT (extract(epoch FROM now()) * 1000000)::bigint"
-BEGIN = "BEGIN; SET LOCAL lock_timeout = {}; SAVEPOINT work; " + TIME
-NEXT = "RELEASE work; SAVEPOINT work"
-# The server must not give up by itself: a commit that it stops waiting for is visible, and not yet on the standby.
-COMMIT = "SET LOCAL statement_timeout = 0; COMMIT"
+TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+BEGIN, COMMIT, ROLLBACK = "BEGIN", "COMMIT", "ROLLBACK"
+BEGIN_SHARED = f"BEGIN; SET LOCAL lock_timeout = {SHARED_LOCK_MS}; SAVEPOINT work"
+NEXT, UNDO = "RELEASE work; SAVEPOINT work", "ROLLBACK TO work"
 
 IN_THE_WAY = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)  # nothing happened; trying again helps
 DEFECTS = (psycopg.IntegrityError, psycopg.DataError)  # a work's own mistakes, which say nothing about the database
@@ -62,6 +64,10 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     patience = STATEMENT_SECONDS + 2.0  # after the server's own limit, which costs no connection
     warned = False
+    asking: psycopg.Cursor[tuple[Any, ...]]  # kept, because making one costs as much as using it
+    controlling: psycopg.Cursor[tuple[Any, ...]]
+    asked_at = -SYNC_SECONDS  # when the server was last asked for its time, by our steady clock
+    told = 0.0  # how far its time was ahead of that clock, in microseconds
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for the server; raises OperationalError, and closes, where it stays silent and nobody chose how long to wait."""
@@ -73,17 +79,38 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             self.close()
             raise
 
+    def time(self) -> datetime:
+        """Give the server's time."""
+        steady = monotonic()
+        if steady - self.asked_at >= SYNC_SECONDS:
+            ((micros,),) = control(self, TIME).fetchall()
+            self.asked_at, self.told = steady, micros - steady * 1_000_000
+        return from_micros(round(steady * 1_000_000 + self.told))
+
     def hear(self, notice: errors.Diagnostic) -> None:
         """Take note of a warning."""
         self.warned = self.warned or notice.severity_nonlocalized == "WARNING"
 
 
-def connect(url: str) -> Connection:
-    """Open a connection, in which every statement stands for itself; raises psycopg.OperationalError."""
+def connect(url: str, *, statement_seconds: float = 0) -> Connection:
+    """Open a connection, in which every statement stands for itself; raises psycopg.OperationalError.
+
+    The server ends a statement after `statement_seconds`, if any. It must not end a commit: what it stops waiting for is visible,
+    and may not be on the standby yet. So connections that write have only our own patience.
+    """
     connection = Connection.connect(make_conninfo(url, **_missing(url)), autocommit=True)
     connection.add_notice_handler(connection.hear)
-    connection.execute(SESSION, prepare=False)
+    connection.asking, connection.controlling = connection.cursor(binary=True), connection.cursor()
+    control(connection, SESSION.format(statement_ms=round(statement_seconds * 1000), lock_ms=LONE_LOCK_MS))
     return connection
+
+
+def control(connection: Connection, statements: str) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Send statements that carry no values, together, and give the answer to the last."""
+    answer = connection.controlling.execute(statements, prepare=False)
+    while answer.nextset():
+        pass
+    return answer
 
 
 def standby_of(url: str) -> str:
@@ -99,8 +126,9 @@ def _missing(url: str) -> dict[str, Any]:
 class Line:
     """A place for a connection: made when it is asked for, and made anew after it broke."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, statement_seconds: float = 0) -> None:
         self._url = url
+        self._statement_seconds = statement_seconds
         self._connection: Connection | None = None
 
     @property
@@ -111,7 +139,7 @@ class Line:
     def connection(self) -> Connection:
         """Give the connection; raises psycopg.OperationalError."""
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url)
+            self._connection = connect(self._url, statement_seconds=self._statement_seconds)
         return self._connection
 
     def close(self) -> None:
@@ -121,12 +149,11 @@ class Line:
 
 
 class PostgresTx:
-    """A transaction on one connection; `clock` tells its time, or nobody told it and the server is asked."""
+    """A transaction on one connection; `clock` tells its time, or where there is none the server."""
 
     def __init__(self, connection: Connection, clock: Clock | None) -> None:
-        self._connection = connection
-        self._clock = clock
-        self._cursor = connection.cursor(binary=True)
+        self._cursor = connection.asking
+        self._clock = clock or connection.time
         self._now: datetime | None = None
 
     def rows(self, statement: Executable, **values: object) -> list[tuple[Any, ...]]:
@@ -138,9 +165,8 @@ class PostgresTx:
         return self._execute(statement, values).rowcount
 
     def now(self) -> datetime:
-        """Give the time of the server at which the transaction began, outside of one the time of the first question."""
-        if self._now is None:
-            self._now = self._clock() if self._clock else _time(_control(self._connection, TIME))
+        """Give the time at which the transaction first asked."""
+        self._now = self._now or self._clock()
         return self._now
 
     def _execute(self, statement: Executable, values: dict[str, object]) -> psycopg.Cursor[tuple[Any, ...]]:
@@ -164,7 +190,7 @@ class PostgresDatabase:
         self._clock = clock
         self._readers: queue.LifoQueue[Line] = queue.LifoQueue()
         for _ in range(READERS):
-            self._readers.put(Line(url))
+            self._readers.put(Line(url, statement_seconds=STATEMENT_SECONDS))
         self._sharing = Sharing([Line(url) for _ in range(WRITERS)], self._commit_together)
         self._closed = False
 
@@ -229,13 +255,15 @@ class PostgresDatabase:
         work.done = True
 
     def _commit_once(self, line: Line, batch: Sequence[Work]) -> None:
-        """Run each work in its own savepoint and commit them all; where that fails, none of them happened, or nobody knows."""
-        connection, tx = self._begin(line, LONE_LOCK_MS if len(batch) == 1 else SHARED_LOCK_MS)
+        """Run each work by itself and commit them all; where that fails, none of them happened, or nobody knows."""
+        shared = len(batch) > 1
+        connection = _begin(line, BEGIN_SHARED if shared else BEGIN)
+        tx = PostgresTx(connection, self._clock)
         try:
             for number, work in enumerate(batch):
                 if number:
-                    _control(connection, NEXT)
-                _run_alone(connection, tx, work)
+                    control(connection, NEXT)
+                _run_alone(connection, tx, work, undo=UNDO if shared else f"{ROLLBACK}; {BEGIN}")
             _end(connection)
         except BaseException:
             _undo(connection)
@@ -243,22 +271,21 @@ class PostgresDatabase:
         for work in batch:
             work.done = True
 
-    def _begin(self, line: Line, lock_ms: int) -> tuple[Connection, PostgresTx]:
-        stood = line.up
-        try:
-            return self._begun(line.connection(), lock_ms)
-        except psycopg.OperationalError:
-            if not stood or line.up:
-                raise
-        return self._begun(line.connection(), lock_ms)  # it broke since it was last used; nothing was asked of it yet
 
-    def _begun(self, connection: Connection, lock_ms: int) -> tuple[Connection, PostgresTx]:
-        time = _time(_control(connection, BEGIN.format(lock_ms)))
-        return connection, PostgresTx(connection, self._clock or (lambda: time))
+def _begin(line: Line, beginning: str) -> Connection:
+    """Begin a transaction; a connection that broke since it was last used is made anew, as nothing was asked of it yet."""
+    stood = line.up
+    try:
+        control(line.connection(), beginning)
+    except psycopg.OperationalError:
+        if not stood or line.up:
+            raise
+        control(line.connection(), beginning)
+    return line.connection()
 
 
-def _run_alone(connection: Connection, tx: Tx, work: Work) -> None:
-    """Run a work in the savepoint that stands, so that what it raises undoes itself and not its neighbours.
+def _run_alone(connection: Connection, tx: Tx, work: Work, *, undo: str) -> None:
+    """Run a work so that what it raises undoes itself and not its neighbours.
 
     A row that another process wrote first is a matter of timing: run again, the work sees it.
     """
@@ -268,7 +295,7 @@ def _run_alone(connection: Connection, tx: Tx, work: Work) -> None:
         except BaseException as error:
             if connection.closed or isinstance(error, IN_THE_WAY):
                 raise
-            _control(connection, "ROLLBACK TO work")
+            control(connection, undo)
             foreign = isinstance(error, psycopg.Error) and not isinstance(error, DEFECTS)
             work.failure = _translate(error) if foreign else error
             if not (again and isinstance(error, errors.UniqueViolation)):
@@ -282,7 +309,7 @@ def _end(connection: Connection) -> None:
     connection.warned = False
     connection.patience = COMMIT_SECONDS
     try:
-        answer = _control(connection, COMMIT)
+        answer = control(connection, COMMIT)
     finally:
         connection.patience = Connection.patience
     if answer.statusmessage != "COMMIT" or connection.warned:
@@ -291,23 +318,9 @@ def _end(connection: Connection) -> None:
 
 def _undo(connection: Connection) -> None:
     try:
-        _control(connection, "ROLLBACK")
+        control(connection, ROLLBACK)
     except psycopg.Error:
         connection.close()  # whatever it was left in, the next one is new
-
-
-def _control(connection: Connection, statements: str) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Send statements that carry no values, together, and give the answer to the last."""
-    answer = connection.execute(statements, prepare=False)
-    while answer.nextset():
-        pass
-    return answer
-
-
-def _time(answer: psycopg.Cursor[tuple[Any, ...]]) -> datetime:
-    row = answer.fetchone()
-    assert row is not None  # noqa: S101  # a SELECT without FROM has one row
-    return from_micros(row[0])
 
 
 def _writable(value: object) -> object:

@@ -12,6 +12,7 @@ from gateway.ports import Tx
 T = TypeVar("T")
 W = TypeVar("W")
 
+APART = 8  # works that wait before a second writer begins beside a busy one: a few apart would cost more than they gain
 MAX_SHARED = 64  # works in one commit: enough that a slow disk is shared well, few enough that none waits long
 
 
@@ -37,8 +38,9 @@ class Work:
 class Sharing(Generic[W]):
     """Deals writers out to callers; each writer commits one batch at a time.
 
-    Whoever comes while a writer is free commits at once, by its own thread; whoever comes meanwhile waits, and the first of
-    them then commits for all that wait. So a lone caller needs no other thread, and concurrent callers share a commit.
+    Whoever comes while nobody commits does so at once, by its own thread; whoever comes meanwhile waits, and the first of them
+    then commits for all that wait. So a lone caller needs no other thread, and concurrent callers share a commit. Where many
+    wait, another writer takes them while the first waits for the disk.
     """
 
     def __init__(self, writers: Iterable[W], commit: Callable[[W, Sequence[Work]], None]) -> None:
@@ -75,10 +77,14 @@ class Sharing(Generic[W]):
         with self._idle:
             if self._closed:
                 raise away("closed")
-            if self._free:
+            if self._may_begin(1 + len(self._waiting)):
                 return self._free.pop()
             self._waiting.append(work)
             return None
+
+    def _may_begin(self, works: int) -> bool:
+        """Say whether a commit of so many works may begin now."""
+        return bool(self._free) and (len(self._free) == self._writers or works >= APART)
 
     def _commit_for_all(self, writer: W, mine: Work) -> None:
         """Commit what waits, tell its callers, and let the next one commit if there is any."""
@@ -96,12 +102,12 @@ class Sharing(Generic[W]):
 
     def _hand_over(self, writer: W) -> None:
         with self._idle:
-            following = self._waiting.popleft() if self._waiting else None
-            if following is None:
-                self._free.append(writer)
+            self._free.append(writer)
+            if not self._waiting or not self._may_begin(len(self._waiting)):
                 self._idle.notify_all()
                 return
-        following.writer = writer
+            following = self._waiting.popleft()
+            following.writer = self._free.pop()
         following.turn.release()
 
 

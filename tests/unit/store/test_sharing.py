@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import Code, Problem, Unavailable
-from gateway.store.sharing import MAX_SHARED, Sharing, Work
+from gateway.store.sharing import APART, MAX_SHARED, Sharing, Work
 
 WAIT = 10
 
@@ -95,15 +95,30 @@ def test_no_commit_is_shared_by_more_than_the_limit() -> None:
     assert [size for _, size in recorder.batches] == [1, MAX_SHARED, 5]
 
 
-def test_a_second_writer_does_not_wait_for_the_first() -> None:
+def test_a_second_writer_takes_what_waits_where_that_is_much() -> None:
     recorder = Recorder(writers=2)
-
-    recorder.bring(2)
-
+    recorder.bring(1)
     assert recorder.begun.acquire(timeout=WAIT)
-    assert recorder.begun.acquire(timeout=WAIT)
+    recorder.bring(APART - 1)
+    recorder.wait_for(APART - 1)
+
+    recorder.bring(1)
+
+    assert recorder.begun.acquire(timeout=WAIT)  # while the first still holds
     recorder.finish()
-    assert sorted(recorder.batches) == [(0, 1), (1, 1)]
+    assert sorted(recorder.batches) == [(0, APART), (1, 1)]
+
+
+def test_a_second_writer_leaves_a_few_to_the_first() -> None:
+    recorder = Recorder(writers=2)
+    recorder.bring(1)
+    assert recorder.begun.acquire(timeout=WAIT)
+
+    recorder.bring(APART - 1)
+    recorder.wait_for(APART - 1)
+
+    recorder.finish()
+    assert sorted(size for _, size in recorder.batches) == [1, APART - 1]
 
 
 def test_whatever_a_commit_raises_is_heard_by_all_whose_work_was_not_committed_before() -> None:
@@ -121,7 +136,8 @@ def test_whatever_a_commit_raises_is_heard_by_all_whose_work_was_not_committed_b
 
 def test_close_waits_for_what_is_under_way_and_refuses_what_comes_later() -> None:
     recorder = Recorder(writers=2)
-    recorder.bring(2)
+    recorder.bring(1)
+    assert recorder.begun.acquire(timeout=WAIT)
     closed: list[list[int]] = []
     closing = threading.Thread(target=lambda: closed.append(recorder.sharing.close()))
     closing.start()
