@@ -16,7 +16,7 @@ import pytest
 from gateway.bootstrap import open_store
 from gateway.config import Settings
 from gateway.security.devpki import generate
-from gateway.testing import builders
+from gateway.testing import builders, carrier
 from gateway.testing.applicant import signed_application
 from gateway.testing.client import post
 from gateway.testing.contents import Consignment
@@ -32,6 +32,12 @@ NO_SYNC = (  # a gateway that breaks the promise: SQLite then leaves it to the k
     "-c",
     "import gateway.store.sqlite as s; s.PRAGMAS = (*s.PRAGMAS, 'PRAGMA synchronous=OFF'); from gateway.cli.main import run; run()",
     "serve",
+)
+
+MULTIPART = "multipart/form-data; boundary=xyz"
+FORM = (
+    b'--xyz\r\ncontent-disposition: form-data; name="document"\r\ncontent-type: application/xml\r\n\r\n%b\r\n--xyz\r\n'
+    b'content-disposition: form-data; name="attachment"; filename="a.pdf"\r\ncontent-type: application/pdf\r\n\r\n%b\r\n--xyz--\r\n'
 )
 
 pytestmark = pytest.mark.slow
@@ -166,6 +172,29 @@ def test_a_gateway_that_does_not_sync_is_found_out(tmp_path: Path) -> None:
     assert not any(name.endswith("-wal") for name in disk.durable)
 
 
+def test_an_attachment_and_its_folders_are_synced_before_the_answer(tmp_path: Path) -> None:
+    home, log = tmp_path / "home", tmp_path / "strace.log"
+    with traced(home, log, SERVE, **carrier.install(home)) as url:
+        for number in range(1, 4):
+            envelope = signed_application(home / "pki", Consignment(number=number), sent_at=datetime.now(UTC))
+            reply = post(f"{url}/api/v1/documents", FORM % (envelope, bytes([number]) * 2_000_000), {"content-type": MULTIPART})
+            assert reply.status == 202, reply.body
+    calls = read(log)
+
+    left = [call.began for call in calls if call.name in WRITES and call.data.startswith(b"HTTP/1.1 202")]
+    kept = {call.place for call in calls if call.name == "write" and call.result > 0 and Path(call.place).parent.name == "uploads"}
+    assert (len(left), len(kept)) == (3, 3)
+    for file in kept:
+        written = max(call.ended for call in calls if call.place == file and call.name == "write")
+        answered = min(began for began in left if began > written)
+        folder = Path(file).parent.parent
+        synced = {
+            call.place for call in calls if call.name == "fsync" and call.result == 0 and written < call.began and call.ended < answered
+        }
+        assert {file, str(folder)} <= synced
+        assert any(Path(place).parent == folder and len(Path(place).name) == 2 for place in synced)  # where it was put
+
+
 def test_postgresql_has_synced_its_log_when_it_says_that_a_commit_is_done(tmp_path: Path) -> None:
     home, log = tmp_path / "home", tmp_path / "strace.log"
     generate(home / "pki", now=datetime.now(UTC))
@@ -191,4 +220,4 @@ def commits_of(calls: Sequence[Call]) -> Iterator[bool]:
             since = [c for c in calls if c.pid == said.pid and asked < c.ended < said.began and "/pg_wal/" in c.place]
             written = max((c.ended for c in since if c.name == "pwrite64"), default=0)
             if written:
-                yield any(c.name in {"fdatasync", "fsync"} and c.result == 0 and written < c.ended for c in since)
+                yield any(c.name in {"fdatasync", "fsync"} and c.result == 0 and written < c.began for c in since)
