@@ -71,10 +71,11 @@ class Wire:
     def __init__(self, failure: str = "") -> None:
         self._failure = failure
         self.sent: list[Request] = []
+        self.allowed: list[timedelta] = []
 
     def send(self, request: Request, *, timeout: timedelta) -> Reply:
-        assert timeout > timedelta(0)
         self.sent.append(request)
+        self.allowed.append(timeout)
         if self._failure:
             raise Unavailable(Code.UNAVAILABLE, Problem(text=f"transport.{self._failure}"))
         return Reply(status=200, body=b"answer")
@@ -146,6 +147,15 @@ def test_what_staff_corrected_is_what_the_adapter_writes_with(rules: RuleSet) ->
     carrier(rules, Told(), Writing(lambda _: Delivered()), Wire()).carry(claim)
 
     assert [(r.party.identity.identity, r.party.dialect["version"], r.party.code) for r in seen] == [("MARD", "2", "BNN")]
+
+
+@pytest.mark.parametrize(("within", "allowed"), [(None, 15), (timedelta(seconds=3), 3), (timedelta(minutes=1), 15)])
+def test_request_has_what_its_route_allows_or_less(rules: RuleSet, within: timedelta | None, allowed: int) -> None:
+    wire = Wire()
+
+    carrier(rules, Told(), Agency(lambda _: Delivered()), wire).carry(a_claim(), probe=True, within=within)
+
+    assert wire.allowed == [timedelta(seconds=allowed)]
 
 
 def test_silent_partner_is_tried_again_by_policy(rules: RuleSet) -> None:
