@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 CONTENT, RECORD, ARCHIVE = 10 * DAY, 100 * DAY, 5 * DAY
 PERIODS = Periods(content=CONTENT, record=RECORD, archive=ARCHIVE)
 SCHEDULE = Schedule(procedures={"P1": PERIODS}, otherwise=PERIODS)
-_UNREADABLE = Problem(text="xml.not-well-formed")
+_UNREADABLE = Problem(text="xml.doctype")
 
 
 @dataclass
