@@ -84,7 +84,7 @@ class Delivery:
     def _request(self, claim: Claim, adapter: Adapter, route: Route) -> Request:
         """Ask about what the partner already took, send anything else; what was taken is never sent again."""
         if claim.state is not State.AWAITING_REPLY:
-            return adapter.encode(carried(self.outbox.load(claim), adapter), route)
+            return adapter.encode(whole(self.outbox.load(claim), adapter), route)
         if not isinstance(adapter, Pollable):
             raise NotValid(Code.NOT_ALLOWED, Problem(text="outbox.cannot-ask", values={"adapter": adapter.profile.name}))
         return adapter.poll(claim.reference, route)
@@ -101,7 +101,7 @@ class Delivery:
         return found.retry if found else RetryPolicy()
 
 
-def carried(envelope: Envelope, adapter: Adapter) -> Envelope:
+def whole(envelope: Envelope, adapter: Adapter) -> Envelope:
     """Give a message that the adapter can hand on whole; raises NotValid where it would drop attachments, such as after a redirect."""
     if envelope.attachments and not adapter.profile.attachments:
         raise NotValid(Code.NO_ROUTE, Problem(text="attachments.not-carried", values={"party": adapter.profile.name}))

@@ -9,7 +9,7 @@ import pytest
 from gateway.delivery import Delivery
 from gateway.errors import Code, NotValid, Problem, StaleClaim, Unavailable
 from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, State, Step
-from gateway.model import Envelope, Party, PartyCode, Reply, Request, Route
+from gateway.model import Attachment, Envelope, Party, PartyCode, Reply, Request, Route
 from gateway.ports import Claim, Profile
 from gateway.routing.rules import RuleSet, load
 from gateway.security.prover import Prover
@@ -250,3 +250,16 @@ def test_partner_s_reply_limit_goes_with_the_request(rules: RuleSet) -> None:
     carrier(rules, Told(), Agency(lambda _: Delivered()), wire).carry(a_claim())
 
     assert wire.sent[0].reply_bytes == _bnn(rules).limits.reply_bytes
+
+
+def test_message_that_an_adapter_would_send_without_its_attachments_is_set_aside(rules: RuleSet) -> None:
+    class Beside(Told):
+        def load(self, claim: Claim) -> Envelope:
+            attachment = Attachment(name="a.pdf", media_type="application/pdf", size=1, sha256="ab" * 32, id="cd" * 32)
+            return replace(super().load(claim), attachments=(attachment,))
+
+    told, wire = Beside(), Wire()
+
+    carrier(rules, told, Agency(lambda _: Delivered()), wire).carry(a_claim())
+
+    assert (told.outcomes, wire.sent) == ([Failed(code="not-carried", final=True)], [])

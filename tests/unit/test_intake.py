@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import Code, Conflict, GatewayError, NotProven, NotReadable, NotValid, Problem, Unavailable
 from gateway.intake import Intake
-from gateway.model import Arrival, Channel, Document, Judged, MessageId, PartyCode, Receipt, Refusal, Reply, Wrapper, uuid7
+from gateway.model import Arrival, Attachment, Channel, Document, Judged, MessageId, PartyCode, Receipt, Refusal, Reply, Wrapper, uuid7
 from gateway.outbox.memory import MemoryOutbox
 from gateway.ports import Directory, Entry, Opened, Proven
 from gateway.routing.judge import Judge, Judgement
@@ -280,3 +280,26 @@ def test_a_defect_leaves_as_it_is_and_nothing_is_answered(desk: Desk) -> None:
 
     assert desk.script.results == []
     assert desk.outbox.shelf.refused == {}
+
+
+@pytest.mark.parametrize("carries", [False, True])
+def test_attachments_are_taken_in_only_where_every_receiver_is_given_them(rules: RuleSet, carries: bool) -> None:  # noqa: FBT001  # parametrized
+    script, outbox = Scripted(rules=rules), Outbox()
+    attachment = Attachment(name="a.pdf", media_type="application/pdf", size=1, sha256="ab" * 32, id="cd" * 32)
+    intake = Intake(
+        prover=cast("Prover", script), judge=cast("Judge", script), rules=lambda: rules, outbox=outbox, clock=lambda: NOW,
+        entropy=os.urandom, watch=lambda _event, _fields: None, carries=lambda _: carries,
+    )  # fmt: skip
+    came = replace(builders.arrival(builders.message("10/01")), attachments=(attachment,))
+
+    intake.receive(came, script)
+
+    (result,) = script.results
+    if carries:
+        assert outbox.entries[0].envelope.attachments == (attachment,)
+        assert isinstance(result, Receipt)
+        assert result.attachments == (attachment,)
+    else:
+        assert outbox.entries == []
+        assert isinstance(result, Refusal)
+        assert (result.code, result.problems[0].text) == (Code.NO_ROUTE, "attachments.not-carried")
