@@ -112,6 +112,11 @@ class SpyingTx:
         self._note(statement, values)
         return self.tx.changed(statement, **values)
 
+    def write(self, statement: Executable, **values: object) -> None:
+        """Write."""
+        self._note(statement, values)
+        self.tx.write(statement, **values)
+
     def now(self) -> Any:
         """Tell the time."""
         return self.tx.now()

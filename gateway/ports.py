@@ -202,6 +202,12 @@ class Tx(Protocol):
     def changed(self, statement: Executable, **values: object) -> int:
         """Run a statement and say how many rows it changed."""
 
+    def write(self, statement: Executable, **values: object) -> None:
+        """Run a statement of which nothing is asked, some time before the next one that is asked for something, or the commit.
+
+        What it raises is raised there; so several of them may travel together.
+        """
+
     def now(self) -> datetime:
         """Give the database's time, the same throughout a transaction: processes on machines whose clocks differ agree on it."""
 

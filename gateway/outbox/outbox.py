@@ -72,8 +72,8 @@ class SqlOutbox:
         )
 
         def work(tx: Tx) -> None:
-            tx.changed(sql.INSERT_MESSAGE, **row)
-            tx.changed(sql.INSERT_PAYLOAD, **payloads)
+            tx.write(sql.INSERT_MESSAGE, **row)
+            tx.write(sql.INSERT_PAYLOAD, **payloads)
             write_leaf(tx, event)
 
         self._database.commit(work)
@@ -147,7 +147,7 @@ class SqlOutbox:
         def work(tx: Tx) -> None:
             if not tx.rows(sql.HOLDS, delivery=claim.delivery, held=claim.token):
                 raise _stale(claim)
-            tx.changed(sql.INSERT_ATTEMPT, **row)
+            tx.write(sql.INSERT_ATTEMPT, **row)
 
         self._database.commit(work)
 
@@ -188,7 +188,7 @@ class SqlOutbox:
             )
             if not moved:
                 raise _stale(claim)
-            tx.changed(sql.INSERT_OUTCOME, **row)
+            tx.write(sql.INSERT_OUTCOME, **row)
             write_leaf(tx, event)
 
         self._database.commit(work)
@@ -276,12 +276,12 @@ class SqlOutbox:
         if entry.arrival.repeat_key and tx.rows(sql.REPEATED, channel=row["channel"], repeat_key=entry.arrival.repeat_key):
             raise Conflict(Code.CONFLICT, Problem(text="outbox.repeat-key"))
         warnings = (*entry.warnings, *_move_dossier(tx, entry))
-        tx.changed(sql.INSERT_MESSAGE, **row | {"warnings": write_problems(warnings)})
-        tx.changed(sql.INSERT_PAYLOAD, **payloads)
+        tx.write(sql.INSERT_MESSAGE, **row | {"warnings": write_problems(warnings)})
+        tx.write(sql.INSERT_PAYLOAD, **payloads)
         write_links(tx, links)
         _insert_deliveries(tx, entry)
         for name, value in entry.keys:
-            tx.changed(sql.INSERT_KEY, name=name, value=value, message=entry.arrival.id)
+            tx.write(sql.INSERT_KEY, name=name, value=value, message=entry.arrival.id)
         write_leaf(tx, accepted_event(entry))
         return None
 
@@ -373,7 +373,7 @@ def _handed(delivery: DeliveryId, token: str, row: tuple[Any, ...], settled: tup
 def _insert_deliveries(tx: Tx, entry: Entry) -> None:
     now = to_micros(tx.now())
     for delivery, route in zip(entry.receipt.deliveries, entry.routes, strict=True):
-        tx.changed(
+        tx.write(
             sql.INSERT_DELIVERY,
             id=delivery,
             message=entry.arrival.id,
@@ -399,7 +399,7 @@ def _move_dossier(tx: Tx, entry: Entry) -> tuple[Problem, ...]:
     if opener == entry.arrival.id:
         return () if move.opens else (Problem(text="outbox.unknown-dossier", values={"dossier": key}),)
     if move.to is not None:
-        tx.changed(sql.MOVE_DOSSIER, key=key, state=move.to, message=entry.arrival.id, updated_at=now)
+        tx.write(sql.MOVE_DOSSIER, key=key, state=move.to, message=entry.arrival.id, updated_at=now)
     expected = not move.allowed or state is None or state in move.allowed
     return () if expected else (Problem(text="outbox.unexpected-move", values={"dossier": key, "state": str(state)}),)
 

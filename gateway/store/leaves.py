@@ -22,4 +22,4 @@ def write_leaf(tx: Tx, event: Event) -> None:
     if event.delivery:
         leaf["delivery"] = event.delivery
     text = json.dumps(leaf, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    tx.changed(_INSERT, at=at, kind=event.kind, message=event.message or None, delivery=event.delivery or None, leaf=text)
+    tx.write(_INSERT, at=at, kind=event.kind, message=event.message or None, delivery=event.delivery or None, leaf=text)

@@ -2,7 +2,7 @@
 
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from time import monotonic
 from typing import Any, TypeVar
@@ -152,9 +152,10 @@ class PostgresTx:
     """A transaction on one connection; `clock` tells its time, or where there is none the server."""
 
     def __init__(self, connection: Connection, clock: Clock | None) -> None:
-        self._cursor = connection.asking
+        self._connection = connection
         self._clock = clock or connection.time
         self._now: datetime | None = None
+        self._unsent: list[tuple[str, list[object]]] = []
 
     def rows(self, statement: Executable, **values: object) -> list[tuple[Any, ...]]:
         """Run a statement and give its rows."""
@@ -164,20 +165,40 @@ class PostgresTx:
         """Run a statement and say how many rows it changed."""
         return self._execute(statement, values).rowcount
 
+    def write(self, statement: Executable, **values: object) -> None:
+        """Keep a statement until flush()."""
+        self._unsent.append(_written(statement, values))
+
+    def flush(self) -> None:
+        """Send what is unsent, all of it before the first answer is waited for; raises what any of it raises."""
+        unsent, self._unsent = self._unsent, []
+        with self._connection.pipeline() if len(unsent) > 1 else nullcontext():
+            for sql, given in unsent:
+                self._connection.asking.execute(sql, given)
+
+    def forget(self) -> None:
+        """Send nothing of what is unsent."""
+        self._unsent.clear()
+
     def now(self) -> datetime:
         """Give the time at which the transaction first asked."""
         self._now = self._now or self._clock()
         return self._now
 
     def _execute(self, statement: Executable, values: dict[str, object]) -> psycopg.Cursor[tuple[Any, ...]]:
-        sql, names, fixed = compiled(statement, PGDialect_psycopg, "format")
-        given = [values[n] if n in values else fixed[n] for n in names]
-        try:
-            return self._cursor.execute(sql, given)
-        except psycopg.DataError as error:
-            if error.sqlstate is not None:
-                raise
-            return self._cursor.execute(sql, [_writable(value) for value in given])
+        if self._unsent:
+            self.flush()
+        return self._connection.asking.execute(*_written(statement, values))
+
+
+def _written(statement: Executable, values: dict[str, object]) -> tuple[str, list[object]]:
+    sql, names, fixed = compiled(statement, PGDialect_psycopg, "format")
+    return sql, [_writable(values[n] if n in values else fixed[n]) for n in names]
+
+
+def _writable(value: object) -> object:
+    """PostgreSQL's text has no NUL; XML has none either, but a path or a header a stranger sent may."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
 
 
 class PostgresDatabase:
@@ -284,7 +305,7 @@ def _begin(line: Line, beginning: str) -> Connection:
     return line.connection()
 
 
-def _run_alone(connection: Connection, tx: Tx, work: Work, *, undo: str) -> None:
+def _run_alone(connection: Connection, tx: PostgresTx, work: Work, *, undo: str) -> None:
     """Run a work so that what it raises undoes itself and not its neighbours.
 
     A row that another process wrote first is a matter of timing: run again, the work sees it.
@@ -292,7 +313,9 @@ def _run_alone(connection: Connection, tx: Tx, work: Work, *, undo: str) -> None
     for again in (True, False):
         try:
             work.result, work.failure = work.run(tx), None
+            tx.flush()
         except BaseException as error:
+            tx.forget()
             if connection.closed or isinstance(error, IN_THE_WAY):
                 raise
             control(connection, undo)
@@ -321,11 +344,6 @@ def _undo(connection: Connection) -> None:
         control(connection, ROLLBACK)
     except psycopg.Error:
         connection.close()  # whatever it was left in, the next one is new
-
-
-def _writable(value: object) -> object:
-    """PostgreSQL's text has no NUL; XML has none either, but a path or a header a stranger sent may."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 @contextmanager

@@ -50,6 +50,10 @@ class SqliteTx:
         """Run a statement and say how many rows it changed."""
         return self._execute(statement, values).rowcount
 
+    def write(self, statement: Executable, **values: object) -> None:
+        """Run a statement, at once."""
+        self._execute(statement, values)
+
     def now(self) -> datetime:
         """Give the time at which the transaction first asked."""
         self._now = self._now or self._clock()

@@ -205,6 +205,10 @@ class _BreakingTx:
         self._count()
         return self.tx.changed(statement, **values)
 
+    def write(self, statement: Executable, **values: object) -> None:
+        self._count()
+        self.tx.write(statement, **values)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tx, name)
 

@@ -216,3 +216,28 @@ def test_another_kind_of_database_is_refused_in_words(url: str, kind: str) -> No
         open_database(url)
 
     assert refused.value.problems[0].values == {"kind": kind}
+
+
+def test_what_is_only_written_is_there_for_the_next_question_and_after_the_commit(database: Database) -> None:
+    def work(tx: Tx) -> list[tuple[str]]:
+        for kind in ("a", "b", "c"):
+            tx.write(INSERT, at=1, kind=kind, leaf="{}")
+        seen = tx.rows(KINDS)
+        tx.write(INSERT, at=1, kind="d", leaf="{}")
+        return seen
+
+    assert database.commit(work) == [("a",), ("b",), ("c",)]
+    assert kinds(database) == ["a", "b", "c", "d"]
+
+
+def test_what_is_only_written_and_breaks_a_promise_undoes_its_own_work(database: Database) -> None:
+    def work(tx: Tx) -> None:
+        add(tx, "bad")
+        for _ in range(3):
+            tx.write(text("INSERT INTO dossiers (id, message, updated_at) VALUES ('d', 'm', 1)"))
+
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        database.commit(work)
+
+    database.commit(lambda tx: add(tx, "after"))
+    assert kinds(database) == ["after"]
