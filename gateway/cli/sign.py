@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from gateway.bootstrap import now
 from gateway.errors import Code, GatewayError, NotValid, Problem, Unavailable
 from gateway.security.keys import SigningKey, load_key
 from gateway.security.policy import PERSON, SYSTEM
-from gateway.security.signer import sign_enveloped, sign_person, sign_system
+from gateway.security.signer import Qualify, sign_enveloped, sign_person, sign_system
+from gateway.security.xades import qualifier
 from gateway.xml.canonical import canonical, needed_prefixes
 from gateway.xml.parse import parse
 from gateway.xml.places import name_of
@@ -28,11 +30,19 @@ class Role(StrEnum):
     SYSTEM = "system"
 
 
+class Profile(StrEnum):
+    """What is written beside the signature: nothing, or the signing time, certificate and format of XAdES-B-B."""
+
+    XMLDSIG = "xmldsig"
+    XADES = "xades"
+
+
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An envelope, or any XML document with --enveloped; - for standard input.")]
 KeyFile = Annotated[Path, typer.Option("--key", metavar="PEM", help="The private key, not encrypted.")]
 CertFile = Annotated[Path, typer.Option("--cert", metavar="PEM", help="Its certificate, and the issuers' after it.")]
 As = Annotated[Role | None, typer.Option("--as", help="Sign an envelope as the declarant or as the sending system (the default).")]
 Enveloped = Annotated[bool, typer.Option("--enveloped", help="Sign any XML document as a whole.")]
+Profiled = Annotated[Profile, typer.Option("--profile", help="Plain XML-DSig, or XAdES-B-B with signing time and certificate.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write the signed document here.")]
 
 
@@ -43,6 +53,7 @@ def sign(
     cert: CertFile,
     role: As = None,
     enveloped: Enveloped = False,
+    profile: Profiled = Profile.XMLDSIG,
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,8 +61,9 @@ def sign(
     if enveloped and role is not None:
         misuse("sign-two-ways")
     data, signer = read_document(file), _key(key, cert)
+    qualify = qualifier(signer, now()) if profile is Profile.XADES else None
     try:
-        signed, place = _enveloped(data, signer) if enveloped else _envelope(data, signer, role or Role.SYSTEM)
+        signed, place = _enveloped(data, signer, qualify) if enveloped else _envelope(data, signer, role or Role.SYSTEM, qualify)
     except GatewayError as error:
         refuse(error, as_json=as_json)
     if output and output != STANDARD:
@@ -76,16 +88,16 @@ def _key(key: Path, cert: Path) -> SigningKey:
         reject(*error.problems)
 
 
-def _envelope(data: bytes, key: SigningKey, role: Role) -> tuple[bytes, str]:
+def _envelope(data: bytes, key: SigningKey, role: Role, qualify: Qualify | None) -> tuple[bytes, str]:
     root = parse(data)
     if root.tag != "Envelope":
         raise NotValid(Code.PROCEDURE_UNREADABLE, Problem(text="cli.sign-not-envelope", path=f"/{name_of(root)}"))
     if role is Role.PERSON:
-        return sign_person(data, key), PERSON.path
+        return sign_person(data, key, qualify=qualify), PERSON.path
     alone = copy.deepcopy(root)  # without processing instructions beside it, which would be part of its canonical form
-    return sign_system(canonical(alone, prefixes=needed_prefixes(alone)), key), SYSTEM.path
+    return sign_system(canonical(alone, prefixes=needed_prefixes(alone)), key, qualify=qualify), SYSTEM.path
 
 
-def _enveloped(data: bytes, key: SigningKey) -> tuple[bytes, str]:
-    signed = sign_enveloped(data, key)
+def _enveloped(data: bytes, key: SigningKey, qualify: Qualify | None) -> tuple[bytes, str]:
+    signed = sign_enveloped(data, key, qualify=qualify)
     return signed, f"/{name_of(parse(signed))}/Signature"

@@ -7,6 +7,7 @@ reading explains each step, and under the policy `gateway` signxml must come to 
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from lxml.etree import _Element
@@ -15,16 +16,16 @@ from gateway.errors import GatewayError, NotProven, Problem
 from gateway.xml.canonical import canonical, digest
 from gateway.xml.parse import parse
 
-from . import foreign, keyinfo, revocation, secondopinion, verifier
+from . import foreign, keyinfo, properties, revocation, secondopinion, verifier
 from .certificates import Certificate, Key
 from .foreign import Foreign, Reference
 from .keyinfo import Source
 from .keys import verify_value
-from .policy import GATEWAY, MAX_SIGNATURES, PERSON, SYSTEM, Place
+from .policy import MAX_SIGNATURES, PERSON, SYSTEM, Place
 from .question import Question, trusted_path
 from .refusal import refusal
 from .report import Check, Report, SignatureReport
-from .shape import SIGNATURE, check_key, judge
+from .shape import SIGNATURE, Qualified, check_key, judge
 from .spelling import walk
 from .verifier import Found
 
@@ -74,7 +75,7 @@ def verify_file(data: bytes, question: Question) -> Report:
     if len(signatures) > MAX_SIGNATURES:
         values = {"found": str(len(signatures)), "maximum": str(MAX_SIGNATURES)}
         return Report(signatures=(), problems=(Problem(text="signature.too-many", values=values),))
-    if root.tag == "Envelope" and question.policy is GATEWAY:
+    if root.tag == "Envelope" and question.policy.needs_trust:
         return _envelope(root, signatures, question)
     return Report(signatures=tuple(_any(s, i, root, question) for i, s in enumerate(signatures)))
 
@@ -103,7 +104,8 @@ def _own(signature: _Element, place: Place, found: Found, question: Question) ->
         return checks.report(place.path, None, ())
     signed = found.root if place is SYSTEM else verifier.present(found.content, place)
     uri = checks.run(lambda: "" if place is SYSTEM else f"#{verifier.content_id(signed)}", 8, uri=texts.uri)
-    shape = None if uri is None else checks.run(lambda: judge(texts, signature, uri=uri), 6, 10, 11, 13, method=texts.method)
+    judging = partial(judge, texts, signature, uri=uri or "", policy=question.policy)
+    shape = None if uri is None else checks.run(judging, 6, 10, 11, 13, method=texts.method)
     if shape is None:
         return checks.report(place.path, None, ())
     leaf, *others = shape.certificates
@@ -113,8 +115,23 @@ def _own(signature: _Element, place: Place, found: Found, question: Question) ->
     checks.run(lambda: verifier.check_signed_info(shape, signature), 15, subject=leaf.subject)
     checks.run(lambda: verifier.check_digest(written, shape, signature), 16, covers=place.covers)
     checks.run(lambda: verifier.check_validity(leaf, question.at, signature), 17, to=leaf.not_after.isoformat())
+    if shape.qualified:
+        _judge_properties(checks, shape.qualified, leaf, question)
     _judge_trust(checks, leaf, tuple(others), signature, place, question)
     return checks.report(place.path, leaf, (place.covers,))
+
+
+def _judge_properties(checks: _Checks, qualified: Qualified, leaf: Certificate, question: Question) -> None:
+    """Judge the properties of a XAdES signature, each check by itself."""
+    found, at = qualified.properties, question.at
+    checks.passed(28, profile=found.level)
+    checks.run(lambda: properties.check_digest(found, qualified.digest, qualified.digest_value), 27)
+    checks.run(lambda: properties.check_certificate(found, leaf), 29, subject=leaf.subject)
+    checks.run(lambda: properties.check_time(found, leaf, at=at, skew=question.skew), 30, at=found.signed_at.isoformat())
+    stamp = partial(properties.check_stamps, found, at=at, skew=question.skew, read_stamp=question.read_stamp)
+    stamped = checks.run(stamp, *((31,) if found.stamps else ()), count=str(len(found.stamps)))
+    values = partial(properties.check_values, found, leaf, at=stamped or at)
+    checks.run(values, *((32,) if found.certificates or found.crls or found.ocsps else ()))
 
 
 # --- any other document, under a policy ----------------------------------------------------------------------------

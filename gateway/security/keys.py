@@ -107,6 +107,20 @@ def verify_value(key: Key, method: Method, value: bytes, data: bytes) -> bool:
     return True
 
 
+def verify_der(key: Key, hash_name: str, value: bytes, data: bytes) -> bool:
+    """Say whether a signature value as ASN.1 writes it (for ECDSA one sequence) is right under an RSA or ECDSA key."""
+    if key.kind not in ("rsa", "ecdsa") or hash_name not in ("sha256", "sha384", "sha512"):
+        return False
+    try:
+        if key.kind == "rsa":
+            cast("rsa.RSAPublicKey", key.public).verify(value, data, _PADDING, HASHES[hash_name])
+        else:
+            cast("ec.EllipticCurvePublicKey", key.public).verify(value, data, ec.ECDSA(HASHES[hash_name]))
+    except (InvalidSignature, ValueError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
 def _pair(value: bytes) -> bytes:
     """Write r and s, which XML-DSig puts side by side, as ASN.1."""
     half = len(value) // 2

@@ -1,7 +1,7 @@
 """How `nsw verify` is asked to judge a file, and whom it trusts then."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from lxml.etree import _Element
@@ -15,8 +15,10 @@ from . import senders
 from .certificates import Certificate
 from .path import Anchors, Chain
 from .policy import GATEWAY, PERSON, SYSTEM, Place, Policy
+from .properties import ReadStamp
 from .refusal import refusal
 from .trust import Trust
+from .verifier import CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class Question:
     id_names: tuple[str, ...] = ()
     policy: Policy = GATEWAY
     party: str | None = None
+    skew: timedelta = CLOCK_SKEW
+    read_stamp: ReadStamp | None = None
 
 
 def trusted_path(leaf: Certificate, issuers: Chain, question: Question, *, place: Place | None, at: _Element) -> Chain:

@@ -28,7 +28,7 @@ def check(
     covered = 0
     for certificate, issuer in pairwise(path):
         for crl in crls:
-            if crl.issuer != issuer.x509.subject or not _signed_by(crl, issuer):
+            if crl.issuer != issuer.x509.subject or not signed_by(crl, issuer):
                 continue
             covered += 1
             _check_one(certificate, crl, at, place)
@@ -44,7 +44,8 @@ def _check_one(certificate: Certificate, crl: x509.CertificateRevocationList, at
         raise refusal(24, "crl-outdated", place, subject=certificate.subject, until=crl.next_update_utc.isoformat(), at=at.isoformat())
 
 
-def _signed_by(crl: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+def signed_by(crl: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+    """Say whether a list is signed under a certificate's key."""
     try:
         return issuer.key.public is not None and crl.is_signature_valid(issuer.key.public)
     except (TypeError, ValueError, UnsupportedAlgorithm):

@@ -6,14 +6,24 @@ from lxml.etree import _Element
 
 from gateway.xml.namespaces import DS
 
-from . import certificates
+from . import certificates, properties
 from .certificates import Certificate, Key, strict_base64
 from .policy import GATEWAY, MAX_EXPONENT_BITS, MAX_RSA_BITS, Method, Policy
+from .properties import Properties
 from .refusal import refusal
-from .spelling import Texts
+from .spelling import Second, Texts
 
 SIGNATURE = f"{{{DS}}}Signature"
-_DIGEST_BYTES = {"sha256": 32, "sha384": 48}
+_DIGEST_BYTES = {"sha1": 20, "sha256": 32, "sha384": 48}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Qualified:
+    """The properties of a XAdES signature, and the digest that its second reference states of them."""
+
+    properties: Properties
+    digest: str
+    digest_value: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +37,22 @@ class Shape:
     digest_value: bytes
     value: bytes
     certificates: tuple[Certificate, ...]
+    qualified: Qualified | None = None
 
 
-def judge(found: Texts, at: _Element, *, uri: str) -> Shape:
+def judge(found: Texts, at: _Element, *, uri: str, policy: Policy = GATEWAY) -> Shape:
     """Judge the values of a signature that must refer to `uri`; raises NotProven with the number of the check that fails."""
     # (8) the reference names exactly what this place must cover
     if found.uri != uri:
         raise refusal(8, "uri", at, found=found.uri, expected=uri)
-    method = _method(found, at)
-    digest, digest_value = _digest(found, at)
+    method = _method(found, at, policy)
+    digest, digest_value = _digest(found.digest, found.digest_value, at, policy)
     chain = tuple([_certificate(text, at) for text in found.certificates])
-    check_key(chain[0].key, method, at)
+    check_key(chain[0].key, method, at, policy)
     return Shape(
         signed_info=found.signed_info, method=method, prefixes=found.prefixes, digest=digest, digest_value=digest_value,
         value=_value(found, chain[0].key, at), certificates=chain,
+        qualified=None if found.second is None else _qualified(found.second, at, policy),
     )  # fmt: skip
 
 
@@ -64,22 +76,32 @@ def rsa_allowed(key: Key, policy: Policy) -> bool:
 # --- the values --------------------------------------------------------------------------------------------------
 
 
-def _method(found: Texts, at: _Element) -> Method:
+def _method(found: Texts, at: _Element, policy: Policy) -> Method:
     # (6) an allowed signature algorithm
-    if found.method not in GATEWAY.methods:
-        raise refusal(6, "method", at, found=found.method, expected=", ".join(GATEWAY.methods))
-    return GATEWAY.methods[found.method]
+    if found.method not in policy.methods:
+        raise refusal(6, "method", at, found=found.method, expected=", ".join(policy.methods))
+    return policy.methods[found.method]
 
 
-def _digest(found: Texts, at: _Element) -> tuple[str, bytes]:
+def _digest(uri: str, value: bytes, at: _Element, policy: Policy) -> tuple[str, bytes]:
     # (10) an allowed digest, of the right length
-    if found.digest not in GATEWAY.digests:
-        raise refusal(10, "digest-method", at, found=found.digest, expected=", ".join(GATEWAY.digests))
-    name = GATEWAY.digests[found.digest]
-    decoded = _decoded(found.digest_value)
+    if uri not in policy.digests:
+        raise refusal(10, "digest-method", at, found=uri, expected=", ".join(policy.digests))
+    name = policy.digests[uri]
+    decoded = _decoded(value)
     if len(decoded) != _DIGEST_BYTES[name]:
         raise refusal(10, "digest-value", at)
     return name, decoded
+
+
+def _qualified(second: Second, signature: _Element, policy: Policy) -> Qualified:
+    """Read the properties of a signature, which its second reference must be to."""
+    name, value = _digest(second.digest, second.digest_value, second.element, policy)
+    found = properties.read(second.holder, signature, reference_id=second.first_id)
+    # (27) the second reference is to these properties
+    if not found.id or second.uri != f"#{found.id}":
+        raise refusal(27, "second-reference", second.element)
+    return Qualified(properties=found, digest=name, digest_value=value)
 
 
 def _certificate(text: bytes, at: _Element) -> Certificate:

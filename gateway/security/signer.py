@@ -2,8 +2,8 @@
 
 import base64
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from lxml.etree import _Element
 
@@ -24,9 +24,23 @@ _SLOT = re.compile(rb"<SystemSignature>(?:-|\s*)</SystemSignature>(?=\s*</Envelo
 _ANY_SLOT = re.compile(rb"<SystemSignature[\s>]")
 _DECLARATION = re.compile(rb' xmlns:[^=>]+="(?!' + re.escape(DS.encode()) + rb'")')  # of a prefix other than the signature's own
 _END = b"</Envelope>"
+_NAME_DIGITS = 16  # of a digest, in a name that no document can hold already
 
 
-def sign_system(envelope: bytes, key: SigningKey) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """What a signature says beside the plain one: its Id and its reference's, a second reference, and what stands behind KeyInfo."""
+
+    id: str
+    reference_id: str
+    reference: str
+    object: str
+
+
+Qualify = Callable[[str], Extra]  # makes the extra of a name that nothing else in the document has
+
+
+def sign_system(envelope: bytes, key: SigningKey, *, qualify: Qualify | None = None) -> bytes:
     """Sign an envelope as the system: exclusive-C14N bytes in, the same with a signature in SystemSignature out.
 
     Raises NotValid where a system's signature is there already. The bytes are trusted to be canonical and are not parsed,
@@ -37,10 +51,10 @@ def sign_system(envelope: bytes, key: SigningKey) -> bytes:
     if b" xmlns:" in bare and _DECLARATION.search(bare):
         bare, prefixes = _written(parse(bare))
     at = bare.rindex(_EMPTY_SLOT) + len(b"<SystemSignature>")
-    return bare[:at] + _signature(bare, key, place=SYSTEM, uri="", prefixes=prefixes) + bare[at:]
+    return bare[:at] + _signature(bare, key, place=SYSTEM, uri="", prefixes=prefixes, qualify=qualify) + bare[at:]
 
 
-def sign_person(envelope: bytes, key: SigningKey) -> bytes:
+def sign_person(envelope: bytes, key: SigningKey, *, qualify: Qualify | None = None) -> bytes:
     """Sign an envelope's Content as a person, giving it an Id where it has none; the result is in canonical form.
 
     Raises NotReadable where it is not XML, NotValid where it has no Content or holds a signature already.
@@ -50,11 +64,11 @@ def sign_person(envelope: bytes, key: SigningKey) -> bytes:
     if not content.get("Id"):
         content.set("Id", _free_id(root))
     signed, prefixes = _written(content)
-    slot.append(parse(_signature(signed, key, place=PERSON, uri=f"#{content.get('Id')}", prefixes=prefixes)))
+    slot.append(parse(_signature(signed, key, place=PERSON, uri=f"#{content.get('Id')}", prefixes=prefixes, qualify=qualify)))
     return _written(root)[0]
 
 
-def sign_enveloped(document: bytes, key: SigningKey) -> bytes:
+def sign_enveloped(document: bytes, key: SigningKey, *, qualify: Qualify | None = None) -> bytes:
     """Sign any XML document as a whole; gives its canonical form with the signature as the root's last child, comments left out.
 
     Raises NotReadable where it is not XML.
@@ -62,7 +76,7 @@ def sign_enveloped(document: bytes, key: SigningKey) -> bytes:
     root = parse(document)
     bare, prefixes = _written(root)
     at = bare.rindex(b"</")
-    return bare[:at] + _signature(bare, key, place=SYSTEM, uri="", prefixes=prefixes) + bare[at:]
+    return bare[:at] + _signature(bare, key, place=SYSTEM, uri="", prefixes=prefixes, qualify=qualify) + bare[at:]
 
 
 class EnvelopeSealer:
@@ -130,17 +144,21 @@ def _free_id(root: _Element) -> str:
     return next(name for name in ("content", *(f"content-{n}" for n in range(2, len(taken) + 3))) if name not in taken)
 
 
-def _signature(signed: bytes, key: SigningKey, *, place: Place, uri: str, prefixes: Sequence[str]) -> bytes:
+def _signature(signed: bytes, key: SigningKey, *, place: Place, uri: str, prefixes: Sequence[str], qualify: Qualify | None) -> bytes:
     """Write a ds:Signature in canonical form over canonical bytes."""
-    value = base64.b64encode(digest(signed)).decode("ascii")
+    hashed = digest(signed)
+    value = base64.b64encode(hashed).decode("ascii")
+    extra = qualify(f"{place.role}-{hashed.hex()[:_NAME_DIGITS]}") if qualify else None
+    name, second, behind = (f' Id="{extra.reference_id}"', extra.reference, extra.object) if extra else ("", "", "")
     inside = (
         f'<CanonicalizationMethod Algorithm="{EXC_C14N}"></CanonicalizationMethod>'
         f'<SignatureMethod Algorithm="{key.algorithm}"></SignatureMethod>'
-        f'<Reference URI="{uri}">{_transforms(place, prefixes)}'
-        f'<DigestMethod Algorithm="{_SHA256}"></DigestMethod><DigestValue>{value}</DigestValue></Reference></SignedInfo>'
+        f'<Reference{name} URI="{uri}">{_transforms(place, prefixes)}'
+        f'<DigestMethod Algorithm="{_SHA256}"></DigestMethod><DigestValue>{value}</DigestValue></Reference>{second}</SignedInfo>'
     )
     signature = base64.b64encode(key.sign(f'<SignedInfo xmlns="{DS}">{inside}'.encode())).decode("ascii")
-    return f'<Signature xmlns="{DS}"><SignedInfo>{inside}<SignatureValue>{signature}</SignatureValue>{_key_info(key)}</Signature>'.encode()
+    begins = f'<Signature xmlns="{DS}" Id="{extra.id}">' if extra else f'<Signature xmlns="{DS}">'
+    return f"{begins}<SignedInfo>{inside}<SignatureValue>{signature}</SignatureValue>{_key_info(key)}{behind}</Signature>".encode()
 
 
 def _transforms(place: Place, prefixes: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The two spellings of a signature: reads its texts where its elements are exactly the profile's, judging no value (SIG-4, 5, 7, 9, 11).
+"""The two spellings of a signature: reads its texts where its elements are exactly the profile's, judging no value.
 
 A signature is read from its canonical bytes, which are the bytes that are verified, so that nothing can be read otherwise than it
 was signed. The usual spelling is one pattern; any other is walked element by element, which also finds out what is wrong.
@@ -13,7 +13,7 @@ from lxml import etree
 from lxml.etree import _Element
 
 from gateway.xml.canonical import canonical
-from gateway.xml.namespaces import DS, EXC_C14N
+from gateway.xml.namespaces import DS, EXC_C14N, XADES132, XADES_PROPERTIES
 
 from .policy import MAX_CERTIFICATES, Place
 from .refusal import refusal
@@ -21,11 +21,25 @@ from .refusal import refusal
 _PARTS = ("SignedInfo", "SignatureValue", "KeyInfo")
 _SIGNED_PARTS = ("CanonicalizationMethod", "SignatureMethod", "Reference")
 _REFERENCE_PARTS = ("Transforms", "DigestMethod", "DigestValue")
+_OBJECT = f"{{{DS}}}Object"
+_QUALIFYING = f"{{{XADES132}}}QualifyingProperties"
 _INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
 _NCNAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")  # ASCII only: an Id is a name that machines give
 _PREFIX = re.compile(rb"[ \t\n]*<(?:([A-Za-z_][A-Za-z0-9._-]{0,15}):)?Signature ")
 _DS = DS.encode()
 _WHITE = " \t\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """The second reference of a XAdES signature, to its properties in `holder`; `first_id` is the first reference's Id."""
+
+    element: _Element
+    uri: str
+    digest: str
+    digest_value: bytes
+    holder: _Element
+    first_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +58,7 @@ class Texts:
     certificates: Sequence[bytes]
     prefixes: tuple[str, ...] = ()
     rest: bytes = b""
+    second: Second | None = None
 
 
 def is_ncname(text: str) -> bool:
@@ -105,26 +120,44 @@ def _inner(elements: bytes) -> list[bytes]:
 
 def walk(signature: _Element, place: Place) -> Texts:
     """Read a signature element by element; raises NotProven at the first that is not the profile's."""
-    # (4) SignedInfo, SignatureValue and KeyInfo, in this order, and nothing else
-    signed_info, value, key_info = _three(signature, _PARTS)
-    c14n, method, reference = _signed_parts(signed_info)
-    transforms, digest, digest_value = _three(reference, _REFERENCE_PARTS, attributes=("URI", "Id"))
+    # (4) SignedInfo, SignatureValue and KeyInfo, in this order, an Object with XAdES properties, and nothing else
+    children = _elements(signature, 4, attributes=("Id",))
+    holder = children.pop() if children[3:] and children[-1].tag == _OBJECT and children[-1].find(_QUALIFYING) is not None else None
+    signed_info, value, key_info = _three_of(children, signature, _PARTS)
+    references = _references(signed_info, 1 if holder is None else 2)
+    c14n, method, *_ = _three_of(_elements(signed_info, 4, attributes=("Id",))[:3], signed_info, _SIGNED_PARTS)
+    transforms, digest, digest_value = _three(references[0], _REFERENCE_PARTS, attributes=("URI", "Id"))
     # (5) SignedInfo is canonicalised exclusively, without comments, without parameters
     if _algorithm(c14n, 5) != EXC_C14N:
         raise refusal(5, "canonicalization", c14n, found=_algorithm(c14n, 5), expected=EXC_C14N)
     return Texts(
-        signed_info=canonical(signed_info), method=_algorithm(method, 6), uri=_uri(reference), prefixes=_transforms(transforms, place),
+        signed_info=canonical(signed_info), method=_algorithm(method, 6), uri=_uri(references[0]), prefixes=_transforms(transforms, place),
         digest=_algorithm(digest, 10), digest_value=_text(digest_value, 10, "digest-value"), value=_text(value, 13, "value", ("Id",)),
-        certificates=_x509(key_info),
+        certificates=_x509(key_info), second=None if holder is None else _second(references[0], references[1], holder),
     )  # fmt: skip
 
 
-def _signed_parts(signed_info: _Element) -> tuple[_Element, _Element, _Element]:
-    # (7) exactly one reference
-    references = len(signed_info.findall(f"{{{DS}}}Reference"))
-    if references != 1:
-        raise refusal(7, "references", signed_info, found=str(references))
-    return _three(signed_info, _SIGNED_PARTS)
+def _references(signed_info: _Element, count: int) -> list[_Element]:
+    # (7) exactly one reference, and with properties a second one, last in SignedInfo
+    references = signed_info.findall(f"{{{DS}}}Reference")
+    if len(references) != count or len(signed_info) != len(_SIGNED_PARTS) + count - 1:
+        raise refusal(7, "references", signed_info, found=str(len(references)), expected=str(count))
+    return references
+
+
+def _second(first: _Element, second: _Element, holder: _Element) -> Second:
+    """Read the reference to the properties."""
+    transforms, digest, digest_value = _three(second, _REFERENCE_PARTS, attributes=("URI", "Type", "Id"))
+    # (27) the second reference is to SignedProperties, by exclusive C14N alone
+    children = _elements(transforms, 27)
+    if second.get("Type") != XADES_PROPERTIES or [_algorithm(c, 27) for c in children] != [EXC_C14N]:
+        raise refusal(27, "second-reference", second)
+    if children[0].tag != f"{{{DS}}}Transform":
+        raise refusal(27, "second-reference", second)
+    return Second(
+        element=second, uri=_uri(second), digest=_algorithm(digest, 10), digest_value=_text(digest_value, 10, "digest-value"),
+        holder=holder, first_id=first.get("Id"),
+    )  # fmt: skip
 
 
 def _uri(reference: _Element) -> str:
@@ -167,11 +200,12 @@ def _x509(key_info: _Element) -> list[bytes]:
 
 
 def _three(parent: _Element, names: tuple[str, ...], attributes: tuple[str, ...] = ("Id",)) -> tuple[_Element, _Element, _Element]:
-    children = _elements(parent, 4, attributes=attributes)
-    if any(c.tag == f"{{{DS}}}Object" for c in children):
-        raise refusal(4, "object", parent)
+    return _three_of(_elements(parent, 4, attributes=attributes), parent, names)
+
+
+def _three_of(children: list[_Element], parent: _Element, names: tuple[str, ...]) -> tuple[_Element, _Element, _Element]:
     if [c.tag for c in children] != [f"{{{DS}}}{name}" for name in names]:
-        raise refusal(4, "parts", parent, found=_names(children))
+        raise refusal(4, "object" if any(c.tag == _OBJECT for c in children) else "parts", parent, found=_names(children))
     return children[0], children[1], children[2]
 
 

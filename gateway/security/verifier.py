@@ -4,7 +4,7 @@ import hmac
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, cast
 
 from lxml import etree
@@ -14,14 +14,17 @@ from gateway.model import Signer
 from gateway.xml.canonical import canonical, digest, is_canonical, value_prefixes
 from gateway.xml.envelope import is_absent
 
+from . import properties
 from .certificates import Certificate
 from .keys import verify_value
 from .path import Anchors
-from .policy import PERSON, SYSTEM, Place
+from .policy import GATEWAY, PERSON, SYSTEM, Place, Policy
+from .properties import Judged, ReadStamp
 from .refusal import refusal
 from .shape import SIGNATURE, Shape, judge
 from .spelling import Texts, is_ncname, plain, walk
 
+CLOCK_SKEW = timedelta(minutes=5)  # unless a party's data says otherwise; clocks without NTP drift a minute in a month
 _ID = "Id"
 _WHITE = " \t\r\n"
 _IDS = etree.XPath("/descendant::*/@*[name() = 'Id' or name() = 'ID' or name() = 'id' or name() = 'xml:id']")
@@ -39,6 +42,15 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What signatures are judged by: the policy, how far clocks may differ, and who reads time-stamps, if anyone."""
+
+    policy: Policy = GATEWAY
+    skew: timedelta = CLOCK_SKEW
+    read_stamp: ReadStamp | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
     """A signature for which every check passed: who signed, and the XPath of what it covers."""
 
@@ -47,6 +59,12 @@ class Verified:
     subject: str
     tax_code: str | None
     covers: tuple[str, ...]
+    stated: Judged | None = None  # by XAdES properties, where the signature has them
+
+    @property
+    def profile(self) -> str:
+        """The profile's name, as parties.toml has it."""
+        return self.stated.level if self.stated else "xmldsig"
 
     @property
     def signer(self) -> Signer:
@@ -54,6 +72,9 @@ class Verified:
         return Signer(
             role=self.role, subject=self.subject, tax_code=self.tax_code, certificate_sha256=self.certificate.sha256, covers=self.covers
         )
+
+
+_USUAL = Terms()
 
 
 def find(root: _Element, received: bytes = b"") -> Found:
@@ -75,11 +96,11 @@ def find(root: _Element, received: bytes = b"") -> Found:
     return Found(root=root, received=received, content=content, person=person, system=system)
 
 
-def verify_system(found: Found, *, at: datetime, registered: Callable[[Certificate], bool]) -> Verified:
+def verify_system(found: Found, *, at: datetime, registered: Callable[[Certificate], bool], terms: Terms = _USUAL) -> Verified:
     """Prove the system's signature over the whole envelope; raises NotProven. `registered` says whose certificate may sign."""
     signature = present(found.system, SYSTEM)
     document, texts = _read(found, signature)
-    shape = judge(texts, signature, uri="")
+    shape = judge(texts, signature, uri="", policy=terms.policy)
     leaf = shape.certificates[0]
     if found.person is None:
         check_ids(found.root, texts.rest)
@@ -90,14 +111,15 @@ def verify_system(found: Found, *, at: datetime, registered: Callable[[Certifica
     check_value_prefixes(found.root, texts.rest or document, shape)
     check_signed_info(shape, signature)
     check_digest(texts.rest or without(signature, found.root, shape), shape, signature)
-    return Verified(role="system", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(SYSTEM.covers,))
+    stated = check_properties(shape, at=at, terms=terms)
+    return Verified(role="system", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(SYSTEM.covers,), stated=stated)
 
 
-def verify_person(found: Found, *, at: datetime, anchors: Anchors) -> Verified:
+def verify_person(found: Found, *, at: datetime, anchors: Anchors, terms: Terms = _USUAL) -> Verified:
     """Prove the person's signature over Content; raises NotProven. The certificate must lead to one of the anchors."""
     signature, content = present(found.person, PERSON), present(found.content, PERSON)
     texts = plain(canonical(signature), PERSON) or walk(signature, PERSON)
-    shape = judge(texts, signature, uri=f"#{content_id(content)}")
+    shape = judge(texts, signature, uri=f"#{content_id(content)}", policy=terms.policy)
     leaf, *issuers = shape.certificates
     check_validity(leaf, at, signature)
     anchors.path(leaf, tuple(issuers), at=at, place=signature)  # (18), (19)
@@ -105,7 +127,8 @@ def verify_person(found: Found, *, at: datetime, anchors: Anchors) -> Verified:
     check_value_prefixes(content, signed, shape)
     check_signed_info(shape, signature)
     check_digest(signed, shape, signature)
-    return Verified(role="person", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(PERSON.covers,))
+    stated = check_properties(shape, at=at, terms=terms)
+    return Verified(role="person", certificate=leaf, subject=leaf.subject, tax_code=leaf.tax_code, covers=(PERSON.covers,), stated=stated)
 
 
 def _read(found: Found, signature: _Element) -> tuple[bytes, Texts]:
@@ -198,6 +221,19 @@ def check_digest(signed: bytes, shape: Shape, at: _Element) -> None:
     # (16) the digest is that of the document's canonical bytes
     if not hmac.compare_digest(digest(signed, shape.digest), shape.digest_value):
         raise refusal(16, "digest", at)
+
+
+def check_properties(shape: Shape, *, at: datetime, terms: Terms) -> Judged | None:
+    """Judge the properties of a XAdES signature, and say what they state; None where there are none."""
+    if shape.qualified is None:
+        return None
+    found, leaf = shape.qualified.properties, shape.certificates[0]
+    properties.check_digest(found, shape.qualified.digest, shape.qualified.digest_value)  # (27)
+    properties.check_certificate(found, leaf)  # (29)
+    properties.check_time(found, leaf, at=at, skew=terms.skew)  # (30)
+    stamped = properties.check_stamps(found, at=at, skew=terms.skew, read_stamp=terms.read_stamp)  # (31)
+    properties.check_values(found, leaf, at=stamped or at)  # (32)
+    return Judged(level=found.level, signed_at=found.signed_at, stamped_at=stamped)
 
 
 def check_validity(leaf: Certificate, at: datetime, place: _Element) -> None:

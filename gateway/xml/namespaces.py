@@ -13,6 +13,7 @@ DS = "http://www.w3.org/2000/09/xmldsig#"
 ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
 EXC_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
 XADES132 = "http://uri.etsi.org/01903/v1.3.2#"
+XADES_PROPERTIES = "http://uri.etsi.org/01903#SignedProperties"  # what the second reference of a XAdES signature is to
 
 XML = "http://www.w3.org/XML/1998/namespace"
 XS = "http://www.w3.org/2001/XMLSchema"

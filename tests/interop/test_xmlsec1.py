@@ -8,17 +8,17 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from lxml import etree
 
-from gateway.security import signer
+from gateway.security import signer, xades
 from gateway.security.keys import SigningKey
 from gateway.testing import builders
-from gateway.testing.signing import Bench, People, unsigned
+from gateway.testing.signing import NOW, Bench, People, unsigned
 from gateway.xml import envelope as envelopes
 from gateway.xml.parse import parse
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 DS = "http://www.w3.org/2000/09/xmldsig#"
 EXC = "http://www.w3.org/2001/10/xml-exc-c14n#"
-VERIFY = ("--verify", "--insecure", "--enabled-key-data", "x509", "--id-attr:Id", "Content")
+VERIFY = ("--verify", "--insecure", "--enabled-key-data", "x509", "--id-attr:Id", "Content", "--id-attr:Id", "SignedProperties")
 PLACES = {"person": "/Envelope/Body/Signature/*", "system": "/Envelope/SystemSignature/*"}
 KINDS = ["portal", "rsa", "p384"]
 
@@ -34,6 +34,22 @@ def test_xmlsec1_verifies_both_our_signatures(bench: Bench, xmlsec1: Run, kind: 
 
     assert good(xmlsec1, signed, "person")
     assert good(xmlsec1, signed, "system")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_xmlsec1_verifies_both_our_xades_signatures(bench: Bench, xmlsec1: Run, kind: str) -> None:
+    signed = xades.sign_system(xades.sign_person(bench.envelope(), bench.person, at=NOW), getattr(bench, kind), at=NOW)
+
+    assert good(xmlsec1, signed, "person")
+    assert good(xmlsec1, signed, "system")
+    assert not good(xmlsec1, signed.replace(b"<SigningTime>2026", b"<SigningTime>2025"), "person")
+
+
+def test_xmlsec1_verifies_our_xades_inside_another_document(bench: Bench, xmlsec1: Run) -> None:
+    signed = xades.sign_person(bench.envelope(), bench.person, at=NOW)
+    wrapped = b'<s:Envelope xmlns:s="urn:s" xmlns:t="urn:t"><s:Body>%b</s:Body></s:Envelope>' % signed
+
+    assert xmlsec1(wrapped, *VERIFY, "--node-xpath", "/*/*/Envelope/Body/Signature/*").returncode == 0
 
 
 @pytest.mark.parametrize("place", PLACES)
