@@ -12,7 +12,7 @@ from gateway.config import Settings
 
 from .faults.barrage import PAUSE, Figures, Load, finished, judge, recoveries
 from .faults.ground import partnered
-from .gateway import RunningGateway
+from .gateway import SERVE, RunningGateway
 from .simulator import RunningSimulator
 from .world import until
 
@@ -28,9 +28,10 @@ class Ground:
     numbers: Iterator[int]
 
     @contextmanager
-    def fleet(self, database: str, *, lines: Sequence[str] = ()) -> Iterator["Fleet"]:
+    def fleet(self, database: str, *, lines: Sequence[str] = (), program: Sequence[str] = SERVE) -> Iterator["Fleet"]:
         """Start two gateways on a database, or one for each of the `lines` by which it is reached."""
-        gateways = [RunningGateway(self.home, environment={"NSW_DATABASE_URL": line}) for line in lines or (database, database)]
+        reached = lines or (database, database)
+        gateways = [RunningGateway(self.home, environment={"NSW_DATABASE_URL": line}, program=program) for line in reached]
         settings = Settings(home=self.home, database_url=database)
         fleet = Fleet(settings=settings, gateways=gateways, partners=self.partners, numbers=self.numbers)
         try:

@@ -1,7 +1,7 @@
 """A whole gateway, and simulated agencies, as processes of their own; what the journey and the kill tests run against."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -20,12 +20,12 @@ SERVE = ("-m", "gateway.cli", "serve")
 class RunningGateway:
     """`nsw serve` on a home folder of its own; a context manager. After the first start it keeps its port."""
 
-    def __init__(self, home: Path, *, port: int = 0, environment: Mapping[str, str] | None = None) -> None:
-        """Describe a gateway; `environment` adds NSW_* settings."""
+    def __init__(self, home: Path, *, port: int = 0, environment: Mapping[str, str] | None = None, program: Sequence[str] = SERVE) -> None:
+        """Describe a gateway; `environment` adds NSW_* settings, `program` is what this Python runs."""
         self.home = home
         self.url = ""
         settings = {"NSW_HOME": str(home), "NSW_PORT": str(port), **(environment or {})}
-        self._process = Process(SERVE, log=home / "logs" / "gateway.log", environment=settings)
+        self._process = Process(program, log=home / "logs" / "gateway.log", environment=settings)
 
     def __enter__(self) -> Self:
         self.start()
