@@ -1,16 +1,12 @@
 """Puts the gateway together: the only file that names concrete classes; finds the adapters and checks the rules against them."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-
-from prometheus_client import CollectorRegistry
 
 from .collect import Collect
 from .config import Settings
@@ -18,8 +14,9 @@ from .delivery import Delivery
 from .errors import Code, Problem, Unavailable
 from .evidence.ledger import Ledger
 from .evidence.sealing import Sealing
+from .hub import Hub, Store
 from .intake import Intake
-from .model import MessageId, Party, Schedule, uuid7
+from .model import Party, Schedule
 from .outbox.acts import Acts, Notice, Undelivered, Ways
 from .outbox.attachments.collecting import Collector
 from .outbox.attachments.folder import FolderStore
@@ -27,7 +24,7 @@ from .outbox.attachments.keeping import Attachments
 from .outbox.attachments.objects import ObjectStore
 from .outbox.attachments.rows import RowStore
 from .outbox.circuit import Circuits
-from .outbox.destinations import Destinations, notices
+from .outbox.destinations import Destinations
 from .outbox.heartbeat import Heartbeat
 from .outbox.history import History
 from .outbox.holds import Holds, Kind
@@ -38,21 +35,24 @@ from .outbox.outbox import SqlOutbox
 from .outbox.payloads import Payloads
 from .outbox.retention import Retention
 from .outbox.workers import Bell, Workers
-from .ports import Adapter, ChunkStore, Cipher, Database, Entropy, Inbound, Watch
+from .ports import Adapter, ChunkStore, Cipher, Database, Entropy, Watch
 from .protocols.vnsw.dialects import DIALECTS
 from .protocols.vnsw.door import VnswDoor
 from .protocols.vnsw.notice import Notices
 from .routing.judge import Judge
 from .routing.redirect import route_to
+from .routing.reloading import Reloader
 from .routing.retention import schedule_of
 from .routing.rules import Rules, RuleSet, load
-from .security.certificates import Certificate
+from .security.authority import Authority
 from .security.cipher import FileCipher
+from .security.enrolment import Enrolment, Issue
 from .security.prover import Prover
 from .security.randomness import Randomness
+from .security.registry import CertificateFiles
 from .security.signer import EnvelopeSealer
 from .security.trust import Trust
-from .store.engine import PING, file_of, kind_of, open_database, open_standby
+from .store.engine import file_of, kind_of, open_database, open_standby
 from .store.listening import Listening
 from .store.migrate import check_present, upgrade
 from .store.probe import Probe
@@ -67,154 +67,7 @@ from .xml.schemas import Schemas
 from .xml.shipped import shipped
 
 ADAPTERS = "nsw_gateway.adapters"
-RELOAD_SECONDS = 1.0
 STORAGE_PATIENCE = timedelta(seconds=30)  # for one chunk in S3-compatible storage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hub:
-    """A gateway put together; `start` sets its threads going, `stop` lets them finish."""
-
-    settings: Settings
-    intake: Intake
-    mailboxes: Collect
-    outbox: SqlOutbox
-    queries: Queries
-    rules: Rules
-    schemas: Schemas
-    judge: Judge
-    prover: Prover
-    trust: Trust
-    sealer: EnvelopeSealer
-    doors: Mapping[str, Inbound]
-    adapters: Mapping[str, Adapter]
-    destinations: Destinations
-    entropy: Entropy
-    metrics: CollectorRegistry
-    watch: Watch
-    mending: Mending
-    history: History
-    attachments: Attachments
-    _database: Database
-    _probe: Probe
-    _standby: Database | None
-    _listening: Listening | None
-    _heartbeat: Heartbeat
-    _workers: Workers
-    holds: Holds
-    _mender: Mender
-    _housekeeper: Housekeeper
-    _reloader: "Reloader"
-    _collector: Collector
-    ledger: Ledger
-    _sealing: Sealing
-
-    def clock(self) -> datetime:
-        """Give the present."""
-        return now()
-
-    def new_id(self) -> MessageId:
-        """Name an arrival."""
-        return MessageId(uuid7(now(), self.entropy(10)))
-
-    def start(self, *, work: bool = True) -> None:
-        """Begin to watch the rules and, unless told otherwise, to deliver; first returns what a dead process held."""
-        self._reloader.start()
-        if self._listening:
-            self._listening.start()
-        if work:
-            if self._database.kind == "sqlite":  # this is the only process: whoever held anything is dead, save parties that fetch
-                fetchers = frozenset(party.code for party in self.rules.current.parties if party.collects)
-                self.outbox.rescue(held_until=datetime.max.replace(tzinfo=UTC), spared=fetchers)
-            self._heartbeat.start()
-            self._workers.start()
-        self._mender.start()
-        self._collector.start()
-        self._housekeeper.start()
-        self._sealing.start()
-
-    def drain(self) -> None:
-        """Begin no delivery any more, so that those under way end while requests do; `stop` follows."""
-        self._workers.drain()
-
-    def stop(self) -> None:
-        """Finish what is under way and close."""
-        self._housekeeper.stop()
-        self._collector.stop()
-        self._mender.stop()
-        self._workers.stop()
-        self._heartbeat.stop()
-        self._reloader.stop()
-        self._sealing.stop()
-        if self._listening:
-            self._listening.stop()
-        if self._standby:
-            self._standby.close()
-        self._database.close()
-
-    def learn(self) -> None:
-        """Have this process know at once what staff just said about a party; others know it within a second."""
-        self._workers.learn()
-
-    def notices(self) -> list[Problem]:
-        """Say which partners are away or paused; raises Unavailable."""
-        return list(notices(self.rules.current.parties, self.destinations.standings(), now=now(), zone=self.rules.current.zone))
-
-    def ready(self) -> list[Problem]:
-        """Say what is not ready; empty when everything is."""
-        problems = [*self.rules.problems, *self.trust.registry.problems, *_expired(self.sealer.certificate, now())]
-        try:
-            self._database.read(lambda tx: tx.rows(PING))
-            problems.extend(self._probe.problems())
-        except Unavailable as error:
-            problems.extend(error.problems)
-        return problems
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
-    """A database without the rest of a gateway: what commands need that work beside a running server."""
-
-    outbox: SqlOutbox
-    queries: Queries
-    destinations: Destinations
-    mending: Mending
-    history: History
-    retention: Retention
-    holds: Holds
-    cipher: Cipher
-    ledger: Ledger
-    schedule: Callable[[], Schedule]
-
-
-class Reloader(threading.Thread):
-    """Looks once a second whether rule files changed."""
-
-    def __init__(self, rules: Rules, *, watch: Watch, every: float = RELOAD_SECONDS) -> None:
-        super().__init__(name="rules", daemon=True)
-        self._rules = rules
-        self._watch = watch
-        self._every = every
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        """Reload until stopped; what does not pass never replaces the set in force."""
-        while not self._stopping.wait(self._every):
-            try:
-                self._rules.reload_if_changed()
-            except Exception as error:  # noqa: BLE001  # a defect must not keep every later change from being seen
-                self._watch("rules.defect", {"defect": type(error).__name__})
-
-    def stop(self) -> None:
-        """Stop looking."""
-        self._stopping.set()
-        if self.is_alive():
-            self.join()
-
-
-def _expired(own: Certificate, at: datetime) -> list[Problem]:
-    values = {"from": own.not_before.isoformat(), "to": own.not_after.isoformat()}
-    return [] if own.valid_at(at) else [Problem(text="signature.own-not-valid", path="gateway.cert.pem", values=values)]
 
 
 def now() -> datetime:
@@ -284,6 +137,30 @@ def open_store(settings: Settings) -> Iterator[Store]:
         database.close()
 
 
+@contextmanager
+def open_certificates(settings: Settings) -> Iterator[Enrolment]:
+    """Open an installation's registry of certificates beside a running server; its changes reach the ledger where there is one."""
+    trust = Trust(settings.pki)
+    if kind_of(settings.database) == "sqlite" and not file_of(settings.database).is_file():
+        yield _enrolment(settings, trust, None, entropy=os.urandom)
+        return
+    check_present(settings.database)
+    database = open_database(settings.database)
+    try:
+        yield _enrolment(settings, trust, database, entropy=os.urandom)
+    finally:
+        database.close()
+
+
+def _enrolment(settings: Settings, trust: Trust, database: Database | None, *, entropy: Entropy) -> Enrolment:
+    """Put the registry together; where a development authority lies in it, that one issues."""
+    folder = settings.pki / "ca"
+    issue: Issue | None = None
+    if (folder / "ca.key.pem").exists():
+        issue = lambda request: Authority(folder).issue(request, now=now())  # noqa: E731  # one line, used once
+    return Enrolment(CertificateFiles(settings.pki), lambda: trust, database, clock=now, entropy=entropy, issue=issue)
+
+
 def schedule(settings: Settings) -> Schedule:
     """Read which periods hold for which messages; raises RulesInvalid."""
     return schedule_of(_rules(settings))
@@ -344,40 +221,22 @@ def build(settings: Settings) -> Hub:
         carries=lambda party: party.collects or (party.adapter in adapters and adapters[party.adapter].profile.attachments),
     )  # fmt: skip
     return Hub(
-        settings=settings,
-        intake=intake,
+        settings=settings, intake=intake, outbox=outbox, rules=rules, schemas=schemas, judge=judge, prover=prover, trust=trust,
+        sealer=sealer, adapters=adapters, destinations=destinations, entropy=entropy, metrics=telemetry.registry, watch=telemetry,
+        mending=mending, attachments=attachments, ledger=ledger,
         mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
-        outbox=outbox,
         queries=Queries(standby or database, payloads.unlock),
-        rules=rules,
-        schemas=schemas,
-        judge=judge,
-        prover=prover,
-        trust=trust,
-        sealer=sealer,
         doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign_document)},
-        adapters=adapters,
-        destinations=destinations,
-        entropy=entropy,
-        metrics=telemetry.registry,
-        watch=telemetry,
-        mending=mending,
         history=History(database, payloads),
-        attachments=attachments,
-        _database=database,
-        _probe=Probe(database, entropy=entropy),
-        _standby=standby,
-        _listening=listening,
-        _heartbeat=heartbeat,
-        _workers=workers,
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
-        _mender=Mender(mending, bell=orders, watch=telemetry),
-        _housekeeper=_housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
-        _reloader=Reloader(rules, watch=telemetry),
-        _collector=Collector(attachments, watch=telemetry),
-        ledger=ledger,
-        _sealing=Sealing(ledger, key, watch=telemetry),
-    )
+        _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
+        _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), Sealing(ledger, key, watch=telemetry)),
+        _last=(
+            Mender(mending, bell=orders, watch=telemetry),
+            Collector(attachments, watch=telemetry),
+            _housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
+        ),
+    )  # fmt: skip
 
 
 def _housekeeping(settings: Settings, retention: Retention, *, rules: Callable[[], RuleSet], watch: Watch) -> Housekeeper:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bootstrap import Store, open_store
+from gateway.bootstrap import open_store
 from gateway.errors import Code, GatewayError, NotValid, Problem
+from gateway.hub import Store
 from gateway.lifecycle import State
 from gateway.model import DeliveryId
 from gateway.outbox.history import Attempt

@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bootstrap import Store, open_store
+from gateway.bootstrap import open_store
 from gateway.errors import GatewayError, Problem, explain
+from gateway.hub import Store
 from gateway.outbox.mender import carry
 from gateway.outbox.mending import NEWEST
 from gateway.outbox.orders import Job, JobState

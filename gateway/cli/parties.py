@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bootstrap import Store, known_parties, now, open_store
+from gateway.bootstrap import known_parties, now, open_store
 from gateway.errors import Code, GatewayError, NotValid, Problem
+from gateway.hub import Store
 from gateway.model import Party
 from gateway.web.api.standing import ANNOUNCED, PartyView, party_views
 

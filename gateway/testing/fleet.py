@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway import bootstrap
 from gateway.config import Settings
+from gateway.hub import Store
 
 from .faults.barrage import PAUSE, Figures, Load, finished, judge, recoveries
 from .faults.ground import partnered
@@ -83,7 +84,7 @@ def serving(load: Load, *, since: float) -> None:
     until(lambda: any(asked > since for asked, _ in load.answers), "an answer", seconds=RECOVERY_SECONDS, every=PAUSE)
 
 
-def _unsettled(store: bootstrap.Store, reference: str) -> int:
+def _unsettled(store: Store, reference: str) -> int:
     """Count the attempts about a dossier that left, and whose end was never written."""
     rows = store.queries.messages(reference=reference, state="accepted").items
     deliveries = [d for row in rows for d in store.queries.deliveries(message=row.id).items]

@@ -25,7 +25,7 @@ from .operations import health, metrics
 from .pages import routes
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 SOAP_DOOR = "vnsw"
 # Nothing of a request leaves this process through a framework's own means: its telemetry records failures with their words.

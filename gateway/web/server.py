@@ -17,8 +17,8 @@ from .app import access_of, create_app
 from .wire import Connection
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
     from gateway.config import Settings
+    from gateway.hub import Hub
 
 BACKLOG = 1024  # connections the kernel holds while we are busy
 IDLE_SECONDS = 75  # a partner's pooled connection; .NET and Java keep theirs for 60 to 100

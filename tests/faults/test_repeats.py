@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bootstrap import Hub, build
+from gateway.bootstrap import build
 from gateway.config import Settings
+from gateway.hub import Hub
 from gateway.model import Channel, Reply
 from gateway.security.devpki import generate
 from gateway.testing import builders

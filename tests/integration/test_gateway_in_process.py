@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.bootstrap import Hub, build, open_store
+from gateway.bootstrap import build, open_store
 from gateway.config import Settings
+from gateway.hub import Hub
 from gateway.lifecycle import State
 from gateway.model import DeliveryId, PartyCode
 from gateway.security.devpki import generate

@@ -9,10 +9,11 @@ from typing import cast
 import pytest
 
 from gateway import bootstrap
-from gateway.bootstrap import Reloader, build, discover, hold, keep_attachments, load_rules, load_schemas, open_store
+from gateway.bootstrap import build, discover, hold, keep_attachments, load_rules, load_schemas, open_store
 from gateway.config import Settings
 from gateway.errors import GatewayError, Unavailable
 from gateway.ports import Database
+from gateway.routing.reloading import Reloader
 from gateway.routing.rules import Rules
 from gateway.security.cipher import FileCipher
 from gateway.security.devpki import generate

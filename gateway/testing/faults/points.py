@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -141,18 +141,16 @@ def _asked_at_once(inner: Callable[..., Outcome]) -> Callable[..., Outcome]:
 
 def _arm_commits(passage: Passage) -> None:
     """Make every connection of this process pass the moments inside its commits."""
-    setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=_dying(passage, sqlite3.Connection)))  # noqa: B010  # replaced
-    setattr(postgres, "Connection", _dying(passage, postgres.Connection))  # noqa: B010  # a module's class, replaced
+    control = postgres.control
 
+    class Dying(sqlite3.Connection):
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:  # type: ignore[override]  # as the store calls it
+            with passage.commit() if sql == "COMMIT" else nullcontext():
+                return super().execute(sql, *arguments)
 
-def _dying(passage: Passage, kind: Any) -> Any:
-    """Make a kind of connection whose COMMIT passes the moments before and after it."""
+    def dying(connection: postgres.Connection, statements: str) -> Any:
+        with passage.commit() if statements.endswith("COMMIT") else nullcontext():
+            return control(connection, statements)
 
-    class Dying(kind):  # type: ignore[misc]  # sqlite3's and psycopg's are one as far as we use them
-        def execute(self, query: str, *arguments: Any, **named: Any) -> Any:
-            if not query.endswith("COMMIT"):
-                return super().execute(query, *arguments, **named)
-            with passage.commit():
-                return super().execute(query, *arguments, **named)
-
-    return Dying
+    setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Dying))  # noqa: B010  # a module's function, replaced
+    setattr(postgres, "control", dying)  # noqa: B010  # the same

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from gateway.bootstrap import Hub
 from gateway.config import Settings
+from gateway.hub import Hub
 from gateway.model import Channel, Reply
 from gateway.testing import builders
 from gateway.testing.applicant import signed_application

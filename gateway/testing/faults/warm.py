@@ -21,6 +21,7 @@ from typing import Any, Concatenate, ParamSpec, Self
 
 from gateway import bootstrap
 from gateway.config import Settings
+from gateway.hub import Hub
 from gateway.ports import Adapter
 from gateway.routing.rules import Rules
 from gateway.xml.schemas import Schemas
@@ -41,7 +42,7 @@ class Parts:
     schemas: Schemas
     rules: Rules
 
-    def build(self, settings: Settings) -> bootstrap.Hub:
+    def build(self, settings: Settings) -> Hub:
         """Put a gateway together as bootstrap does, from what is loaded; for forks only, which end with it."""
         loaded = {"discover": lambda: self.adapters, "load_schemas": lambda *_: self.schemas, "load_rules": lambda *_: self.rules}
         for name, given in loaded.items():

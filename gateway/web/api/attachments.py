@@ -18,7 +18,7 @@ from .responses import refusals
 from .views import AttachmentList, AttachmentView
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 OPAQUE = "application/octet-stream"
 Number = Annotated[int, Path(ge=1, le=1000, description="which one, from 1, as they came")]

@@ -18,7 +18,7 @@ from .responses import refusals
 from .views import DeliveryDetail, DeliveryPage, DeliveryView, Reason, delivery_detail, delivery_view
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 ACTS = refusals(404, 409) | {202: {"model": JobView, "description": "proposed: a second person must approve it"}}
 CONTENT: dict[int | str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ from .responses import refusals
 from .views import ReceiptView
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 PATH = "/api/v1/documents"
 MEDIA_TYPES = frozenset({"application/xml", "text/xml"})

@@ -16,7 +16,7 @@ from .responses import refusals
 from .views import MESSAGE_ID, Reason, View
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 HOLD_ID = "0198f3c2-6b1e-7c44-9a53-1f0c2ab4d5e6"
 HoldPath = Annotated[str, Path(pattern=ID, description="the id of a hold", examples=[HOLD_ID])]

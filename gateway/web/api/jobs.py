@@ -16,7 +16,7 @@ from .orders import Body, Counted, JobPage, JobView, OrderBody, job_view
 from .responses import refusals
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 
 class JobFilters(Body):

@@ -17,7 +17,7 @@ from .responses import refusals
 from .views import MESSAGE_ID, View
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 MOST_HEADS = 1000  # in one answer
 ROOT = "5df6e0e2761359d30a8275058e299fcc0381534545f55cf43e41983f5d4c9456"

@@ -19,7 +19,7 @@ from .responses import refusals
 from .views import DELIVERY_ID, MESSAGE_ID, SHA256, AttachmentView, View
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)  # of a lease: a quick store, a batch that a person looks at
 MOST = 100  # deliveries in one answer

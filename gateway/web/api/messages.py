@@ -14,7 +14,7 @@ from .responses import refusals
 from .views import MessageDetail, MessagePage, message_detail, message_view, purged_at
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 MOST_DELIVERIES = 200  # of one message; real routes have one to three
 XML = "application/xml"

@@ -15,7 +15,7 @@ from .standing import PartyView, party_views
 from .views import View
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 Code_ = Annotated[
     str, Path(alias="code", min_length=1, max_length=100, pattern=PLAIN, description="a party's code or alias", examples=["BNN"])

@@ -7,7 +7,7 @@ from starlette.types import Scope
 from gateway.model import Arrival, Attachment, Channel
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 
 def arrival(

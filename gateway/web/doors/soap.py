@@ -17,7 +17,7 @@ from gateway.web.replies import defect, refused, send_reply
 from .arrivals import arrival
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 MEDIA_TYPES = frozenset({"text/xml", "application/soap+xml", "application/xml", ""})  # hand-written clients send none
 

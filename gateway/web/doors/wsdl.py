@@ -10,7 +10,7 @@ from gateway.protocols.vnsw.wsdl import gateway_wsdl, service_wsdl
 from gateway.web.address import base_url
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 PATH = "/ws"
 MEDIA_TYPE = "text/xml; charset=utf-8"

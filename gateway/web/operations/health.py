@@ -10,7 +10,7 @@ from gateway.web.problems import describe, json_reply
 from gateway.web.replies import as_response
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 
 class Health(BaseModel):

@@ -16,7 +16,7 @@ from gateway.web.api.gate import Gate
 from gateway.web.api.standing import PartyView, party_views
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 
 class Stored(Collector):

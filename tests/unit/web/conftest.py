@@ -44,7 +44,7 @@ from gateway.web.app import create_app
 from gateway.xml.parse import parse
 
 if TYPE_CHECKING:
-    from gateway.bootstrap import Hub
+    from gateway.hub import Hub
 
 NOW = datetime(2026, 12, 31, 1, 0, tzinfo=UTC)
 ZONE = timezone(timedelta(hours=7))

@@ -1,0 +1,149 @@
+"""The gateway put together: what doors, pages and commands are handed; gateway/bootstrap.py makes it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from .collect import Collect
+from .config import Settings
+from .errors import Problem, Unavailable
+from .evidence.ledger import Ledger
+from .intake import Intake
+from .model import MessageId, Schedule, uuid7
+from .outbox.attachments.keeping import Attachments
+from .outbox.destinations import Destinations, notices
+from .outbox.heartbeat import Heartbeat
+from .outbox.history import History
+from .outbox.holds import Holds
+from .outbox.mending import Mending
+from .outbox.outbox import SqlOutbox
+from .outbox.retention import Retention
+from .outbox.workers import Workers
+from .ports import Adapter, Cipher, Database, Entropy, Inbound, Watch
+from .routing.judge import Judge
+from .routing.rules import Rules
+from .security.certificates import Certificate
+from .security.prover import Prover
+from .security.signer import EnvelopeSealer
+from .security.trust import Trust
+from .store.engine import PING
+from .store.probe import Probe
+from .store.queries import Queries
+from .store.times import utc
+from .xml.schemas import Schemas
+
+
+class Background(Protocol):
+    """Something that goes on beside the stories, in threads of its own."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """Finish what is under way, and end; does nothing where it never began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """A gateway put together; `start` sets its threads going, `stop` lets them finish."""
+
+    settings: Settings
+    intake: Intake
+    mailboxes: Collect
+    outbox: SqlOutbox
+    queries: Queries
+    rules: Rules
+    schemas: Schemas
+    judge: Judge
+    prover: Prover
+    trust: Trust
+    sealer: EnvelopeSealer
+    doors: Mapping[str, Inbound]
+    adapters: Mapping[str, Adapter]
+    destinations: Destinations
+    entropy: Entropy
+    metrics: CollectorRegistry
+    watch: Watch
+    mending: Mending
+    history: History
+    attachments: Attachments
+    holds: Holds
+    ledger: Ledger
+    _database: Database
+    _probe: Probe
+    _standby: Database | None
+    _heartbeat: Heartbeat
+    _workers: Workers
+    _first: tuple[Background, ...]  # what runs before anything is delivered, and ends after it
+    _last: tuple[Background, ...]
+
+    def clock(self) -> datetime:
+        """Give the present."""
+        return utc()
+
+    def new_id(self) -> MessageId:
+        """Name an arrival."""
+        return MessageId(uuid7(utc(), self.entropy(10)))
+
+    def start(self, *, work: bool = True) -> None:
+        """Begin to watch the rules and, unless told otherwise, to deliver; first returns what a dead process held."""
+        if work and self._database.kind == "sqlite":  # this is the only process: whoever held anything is dead, save parties that fetch
+            fetchers = frozenset(party.code for party in self.rules.current.parties if party.collects)
+            self.outbox.rescue(held_until=datetime.max.replace(tzinfo=UTC), spared=fetchers)
+        delivering: tuple[Background, ...] = (self._heartbeat, self._workers) if work else ()
+        for background in (*self._first, *delivering, *self._last):
+            background.start()
+
+    def drain(self) -> None:
+        """Begin no delivery any more, so that those under way end while requests do; `stop` follows."""
+        self._workers.drain()
+
+    def stop(self) -> None:
+        """Finish what is under way and close."""
+        for background in reversed((*self._first, self._heartbeat, self._workers, *self._last)):
+            background.stop()
+        if self._standby:
+            self._standby.close()
+        self._database.close()
+
+    def learn(self) -> None:
+        """Have this process know at once what staff just said about a party; others know it within a second."""
+        self._workers.learn()
+
+    def notices(self) -> list[Problem]:
+        """Say which partners are away or paused; raises Unavailable."""
+        return list(notices(self.rules.current.parties, self.destinations.standings(), now=utc(), zone=self.rules.current.zone))
+
+    def ready(self) -> list[Problem]:
+        """Say what is not ready; empty when everything is."""
+        problems = [*self.rules.problems, *self.trust.registry.problems, *_expired(self.sealer.certificate, utc())]
+        try:
+            self._database.read(lambda tx: tx.rows(PING))
+            problems.extend(self._probe.problems())
+        except Unavailable as error:
+            problems.extend(error.problems)
+        return problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """A database without the rest of a gateway: what commands need that work beside a running server."""
+
+    outbox: SqlOutbox
+    queries: Queries
+    destinations: Destinations
+    mending: Mending
+    history: History
+    retention: Retention
+    holds: Holds
+    cipher: Cipher
+    ledger: Ledger
+    schedule: Callable[[], Schedule]
+
+
+def _expired(own: Certificate, at: datetime) -> list[Problem]:
+    values = {"from": own.not_before.isoformat(), "to": own.not_after.isoformat()}
+    return [] if own.valid_at(at) else [Problem(text="signature.own-not-valid", path="gateway.cert.pem", values=values)]
