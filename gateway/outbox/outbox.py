@@ -27,6 +27,7 @@ from .sql import collect
 from .sql import flow as sql
 from .sql.retention import IMPRINT
 
+SET_BACK = 1_000_000  # microseconds; a clock that goes back by less is only being corrected
 LEASE = timedelta(seconds=20)  # what a dead process held waits so long; a living one lengthens it (heartbeat.py)
 
 
@@ -207,7 +208,7 @@ class SqlOutbox:
 
         def work(tx: Tx) -> tuple[int, int]:
             now = to_micros(tx.now())
-            if now < self._rescued_at:  # the clock was set back: what it made wait would wait for as long again
+            if now < self._rescued_at - SET_BACK:  # what the clock made wait before would wait for as long again
                 tx.changed(sql.CATCH_UP, now=now)
             lost = tx.rows(sql.LOST, now=to_micros(held_until) if held_until else now)
             return now, sum(self._give_back(tx, row) for *row, party in lost if party not in spared)

@@ -144,7 +144,7 @@ def _arm_commits(passage: Passage) -> None:
     control = postgres.control
 
     class Dying(sqlite3.Connection):
-        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:  # type: ignore[override]  # as the store calls it
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
             with passage.commit() if sql == "COMMIT" else nullcontext():
                 return super().execute(sql, *arguments)
 
