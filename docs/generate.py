@@ -55,6 +55,7 @@ AREAS: Mapping[str, str] = {
     "xml": "reading XML and SOAP",
     "schema": "schemas, and documents judged by them",
     "signature": "signatures, certificates, and who may send",
+    "certificates": "the registry of certificates, requests and renewal",
     "routing": "rule files, procedures and routes",
     "vnsw": "the VNSW door",
     "wsdl": "typed SOAP calls to agencies",

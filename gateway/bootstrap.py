@@ -47,6 +47,7 @@ from .routing.rules import Rules, RuleSet, load
 from .security.authority import Authority
 from .security.cipher import FileCipher
 from .security.enrolment import Enrolment, Issue
+from .security.keeper import KeyKeeper
 from .security.prover import Prover
 from .security.randomness import Randomness
 from .security.registry import CertificateFiles
@@ -220,6 +221,8 @@ def build(settings: Settings) -> Hub:
         prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=entropy, watch=telemetry,
         carries=lambda party: party.collects or (party.adapter in adapters and adapters[party.adapter].profile.attachments),
     )  # fmt: skip
+    sealing = Sealing(ledger, key, watch=telemetry)
+    keeping = KeyKeeper(trust, (sealer.renew, sealing.renew), watch=telemetry)
     return Hub(
         settings=settings, intake=intake, outbox=outbox, rules=rules, schemas=schemas, judge=judge, prover=prover, trust=trust,
         sealer=sealer, adapters=adapters, destinations=destinations, entropy=entropy, metrics=telemetry.registry, watch=telemetry,
@@ -228,9 +231,10 @@ def build(settings: Settings) -> Hub:
         queries=Queries(standby or database, payloads.unlock),
         doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign_document)},
         history=History(database, payloads),
+        certificates=_enrolment(settings, trust, database, entropy=entropy),
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
-        _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), Sealing(ledger, key, watch=telemetry)),
+        _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), sealing, keeping),
         _last=(
             Mender(mending, bell=orders, watch=telemetry),
             Collector(attachments, watch=telemetry),

@@ -26,6 +26,7 @@ from .ports import Adapter, Cipher, Database, Entropy, Inbound, Watch
 from .routing.judge import Judge
 from .routing.rules import Rules
 from .security.certificates import Certificate
+from .security.enrolment import Enrolment
 from .security.prover import Prover
 from .security.signer import EnvelopeSealer
 from .security.trust import Trust
@@ -72,6 +73,7 @@ class Hub:
     attachments: Attachments
     holds: Holds
     ledger: Ledger
+    certificates: Enrolment
     _database: Database
     _probe: Probe
     _standby: Database | None

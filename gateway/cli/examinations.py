@@ -22,10 +22,10 @@ from gateway.bootstrap import discover, load_schemas, open_store
 from gateway.config import Settings
 from gateway.errors import GatewayError, Problem
 from gateway.routing.rules import RuleSet, check
+from gateway.security.holdings import Holding, holdings
 from gateway.transport.http import library
 from gateway.xml.shipped import shipped
 
-from .holdings import Holding, holdings
 from .listeners import listener
 
 OLDEST_PYTHON = (3, 11)

@@ -22,6 +22,10 @@ class Sealing(threading.Thread):
         self._every = every
         self._stopping = threading.Event()
 
+    def renew(self, key: SigningKey) -> None:
+        """Sign with another key from now on."""
+        self._key = key
+
     def run(self) -> None:
         """Seal and sign; where the database or the key is away, the next round does it."""
         while not self._stopping.wait(self._every):

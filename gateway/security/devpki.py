@@ -1,6 +1,5 @@
 """A development PKI: authorities, party keys and a declarant, for a first run and for tests; never for production."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,11 +10,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from .registry import put
+
 PARTIES = ("NSW", "BNN", "HQ")
 TAX_CODE = "0101234567"  # the development declarant's
 _LIFETIME = timedelta(days=3650)
 _EARLIER = timedelta(days=1)  # clocks differ
-_MODE = 0o600  # certificates too: one rule for the whole folder
 
 _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 NewKey = Callable[[], _Key]
@@ -58,11 +58,11 @@ def generate(folder: Path, *, now: datetime, parties: Sequence[str] = PARTIES, n
 
 def _person(folder: Path, now: datetime, new_key: NewKey) -> None:
     """Write an authority for persons and one declarant with a tax code; the authority's key is not kept."""
-    authority = _authority(_name("Development Person CA"), now, new_key)
-    subject = _name("Nguyễn Văn An", (NameOID.USER_ID, f"MST:{TAX_CODE}"), (NameOID.ORGANIZATION_NAME, "Công ty Nông sản Thử Nghiệm"))
+    authority = _authority(name_of("Development Person CA"), now, new_key)
+    subject = name_of("Nguyễn Văn An", (NameOID.USER_ID, f"MST:{TAX_CODE}"), (NameOID.ORGANIZATION_NAME, "Công ty Nông sản Thử Nghiệm"))
     declarant = _issue(subject, authority, now, new_key)
     _write(declarant, folder / "person" / "declarant.key.pem", folder / "person" / "declarant.cert.pem")
-    _put(folder / "anchors" / "person" / "development.pem", _pem(authority.certificate))
+    put(folder / "anchors" / "person" / "development.pem", pem_of(authority.certificate))
 
 
 def _authority(subject: x509.Name, now: datetime, new_key: NewKey) -> _Issued:
@@ -70,7 +70,7 @@ def _authority(subject: x509.Name, now: datetime, new_key: NewKey) -> _Issued:
     builder = (
         _builder(subject, subject, key, now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs=False, issues=True), critical=True)
+        .add_extension(usage_of(signs=False, issues=True), critical=True)
     )
     return _Issued(key=key, certificate=builder.sign(key, hashes.SHA256()))
 
@@ -81,7 +81,7 @@ def _issue(subject: x509.Name, authority: _Issued, now: datetime, new_key: NewKe
     builder = (
         _builder(subject, authority.certificate.subject, key, now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs=True, issues=False), critical=True)
+        .add_extension(usage_of(signs=True, issues=False), critical=True)
         .add_extension(issuer_key, critical=False)
     )
     return _Issued(key=key, certificate=builder.sign(authority.key, hashes.SHA256()))
@@ -89,11 +89,11 @@ def _issue(subject: x509.Name, authority: _Issued, now: datetime, new_key: NewKe
 
 def _self_signed(name: str, now: datetime, new_key: NewKey) -> _Issued:
     key = new_key()
-    subject = _name(name)
+    subject = name_of(name)
     builder = (
         _builder(subject, subject, key, now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs=True, issues=False), critical=True)
+        .add_extension(usage_of(signs=True, issues=False), critical=True)
     )
     return _Issued(key=key, certificate=builder.sign(key, hashes.SHA256()))
 
@@ -111,32 +111,26 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: _Key, now: datetime) ->
     )
 
 
-def _usage(*, signs: bool, issues: bool) -> x509.KeyUsage:
+def usage_of(*, signs: bool, issues: bool) -> x509.KeyUsage:
+    """Say what a key may be used for."""
     return x509.KeyUsage(
         digital_signature=signs, content_commitment=signs, key_cert_sign=issues, crl_sign=issues, key_encipherment=False,
         data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
     )  # fmt: skip
 
 
-def _name(common: str, *more: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
+def name_of(common: str, *more: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
+    """Make a subject in this country."""
     fixed = ((NameOID.COUNTRY_NAME, "VN"), *more, (NameOID.COMMON_NAME, common))
     return x509.Name([x509.NameAttribute(kind, value) for kind, value in fixed])
 
 
 def _write(issued: _Issued, key_file: Path, certificate_file: Path) -> None:
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    _put(key_file, issued.key.private_bytes(encoding, form, serialization.NoEncryption()))
-    _put(certificate_file, _pem(issued.certificate))
+    put(key_file, issued.key.private_bytes(encoding, form, serialization.NoEncryption()))
+    put(certificate_file, pem_of(issued.certificate))
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
+def pem_of(certificate: x509.Certificate) -> bytes:
+    """Write a certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a file at once and whole: its name appears when its content is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb") as file:
-        file.write(content)
-    part.replace(path)

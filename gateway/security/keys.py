@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn, cast
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
@@ -82,6 +83,18 @@ def load_key(key_pem: Path, cert_pem: Path) -> SigningKey:
         return SigningKey(key, chain)
     except ValueError as error:
         raise _unusable("key-mismatch", key_pem, error) from error
+
+
+def new_key(present: Certificate) -> tuple[bytes, bytes]:
+    """Make a key of the kind of a certificate's, and the request for a certificate of the same subject, both in PEM."""
+    made: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+    if present.key.kind == "rsa":
+        made = rsa.generate_private_key(public_exponent=65537, key_size=max(present.key.bits, GATEWAY.min_rsa_bits))
+    else:
+        made = ec.generate_private_key(ec.SECP384R1() if present.key.curve == "secp384r1" else ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(present.x509.subject).sign(made, hashes.SHA256())
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return made.private_bytes(pem, form, serialization.NoEncryption()), request.public_bytes(pem)
 
 
 def verify_value(key: Key, method: Method, value: bytes, data: bytes) -> bool:

@@ -91,6 +91,10 @@ class EnvelopeSealer:
         """The certificate that partners verify with."""
         return self._key.certificates[0]
 
+    def renew(self, key: SigningKey) -> None:
+        """Seal with another key from now on; whatever is being signed keeps the one it began with."""
+        self._key = key
+
     def seal(self, request: Request) -> Request:
         """Sign the request's document and wrap it; a request without a Seal passes unchanged."""
         if request.seal is None or request.seal.profile == "none":

@@ -75,6 +75,10 @@ class Trust:
         """Load the gateway's own key; raises Unavailable."""
         return load_key(self._folder / "gateway.key.pem", self._folder / "gateway.cert.pem")
 
+    def own_stamp(self) -> tuple[_Stamp | None, ...]:
+        """Give what changes when the gateway's own key or certificate does."""
+        return tuple(_stamp_of(self._folder / name) for name in ("gateway.key.pem", "gateway.cert.pem"))
+
     def _refresh(self) -> None:
         """Read what changed and put a new registry in the old one's place."""
         files = {}
@@ -96,6 +100,14 @@ def _read(path: Path, before: tuple[_Stamp, tuple[Certificate, ...]] | None) -> 
     status = path.stat()
     stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
     return before if before and before[0] == stamp else (stamp, certificates.read_pem(path.read_bytes()))
+
+
+def _stamp_of(path: Path) -> _Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _registry(files: Mapping[Path, tuple[Certificate, ...]], problems: tuple[Problem, ...]) -> Registry:

@@ -341,3 +341,32 @@ RUN = Table(
     Column("until", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
 )
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+_UNDECIDED = text("state = 'waiting'")
+CERTIFICATE_REQUESTS = Table(
+    "certificate_requests",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("party", Text, nullable=False),
+    Column("csr", Text, nullable=False),  # PEM
+    Column("sha256", Text, nullable=False),  # of the request
+    Column("state", Text, nullable=False),  # waiting, approved, declined
+    Column("requested_at", BigInteger, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("decided_at", BigInteger),
+    Column("decided_by", Text),
+    Column("reason", Text),
+    Column("certificate", Text),  # PEM
+    Index("certificate_requests_waiting", "party", sqlite_where=_UNDECIDED, postgresql_where=_UNDECIDED),
+)
+
+CERTIFICATE_WARNINGS = Table(
+    "certificate_warnings",
+    METADATA,
+    Column("sha256", Text, nullable=False),
+    Column("threshold", Integer, nullable=False),  # days
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("sha256", "threshold"),
+)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.holdings import holdings
+from gateway.security.holdings import holdings
 
 Run = Callable[..., Any]
 
@@ -41,7 +41,7 @@ def test_check_lists_key_parties_and_anchors(run: Run) -> None:
     assert (ran.code, ran.json["ok"], ran.json["errors"]) == (0, True, [])
     found = {(row["use"], row["party"]) for row in ran.json["certificates"]}
     assert {("gateway", None), ("party", "NSW"), ("anchor-person", None)} <= found
-    assert ran.json["certificates"][0].keys() == {"use", "party", "subject", "not_after", "days", "valid", "sha256"}
+    assert ran.json["certificates"][0].keys() == {"use", "party", "subject", "not_after", "days", "valid", "succeeded", "sha256"}
     assert GATEWAY in run("certs", "check").out
 
 

@@ -1,31 +1,43 @@
 """The keys and certificates an installation holds, and whether they hold."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from gateway.errors import Problem, Unavailable
-from gateway.security.certificates import Certificate
-from gateway.security.trust import Trust
+
+from .certificates import Certificate
+from .trust import Registry, Trust
 
 SOON = timedelta(days=60)  # a renewal at a licensed provider takes weeks
+THRESHOLDS = (1, 7, 14, 30, 60)  # days before the end at which people are told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One certificate: `use` is "gateway", "party" or "anchor-<purpose>"; `party` is set for a party's."""
+    """One certificate: `use` is "gateway", "party" or "anchor-<purpose>"; `party` is set for a party's.
+
+    `succeeded` where another certificate of the same party is in force and lasts longer.
+    """
 
     use: str
     party: str | None
     certificate: Certificate
     days: int
     valid: bool
+    succeeded: bool = False
 
     @property
     def state(self) -> Literal["good", "soon", "bad"]:
         """Say whether it holds, and whether it will for a while."""
         return "bad" if not self.valid else "soon" if self.days < SOON.days else "good"
+
+    @property
+    def threshold(self) -> int | None:
+        """Give the smallest of THRESHOLDS that its days left do not exceed; None while there is time, or where it is succeeded."""
+        return None if self.succeeded else next((days for days in THRESHOLDS if self.days < days), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,27 +50,33 @@ class Holdings:
     @property
     def good(self) -> bool:
         """Whether all is there and holds."""
-        return not self.problems and all(held.valid for held in self.certificates)
+        return not self.problems and all(held.valid or held.succeeded for held in self.certificates)
 
 
 def holdings(pki: Path, *, at: datetime) -> Holdings:
     """Look at the gateway's own key and certificate, the parties' certificates, and the anchors."""
     trust = Trust(pki)
-    registry = trust.registry
-    problems = list(registry.problems)
+    problems = list(trust.registry.problems)
     own: tuple[Certificate, ...] = ()
     try:
         own = trust.own_key().certificates[:1]
     except Unavailable as error:
         made = (pki / "gateway.key.pem").exists() or (pki / "gateway.cert.pem").exists()
         problems += error.problems if made else [Problem(text="cli.certs-none", path=str(pki))]
+    return Holdings(certificates=held_in(trust.registry, own, at=at), problems=tuple(problems))
+
+
+def held_in(registry: Registry, own: Iterable[Certificate], *, at: datetime) -> tuple[Holding, ...]:
+    """List the gateway's own certificate and those of a registry."""
     found = [_holding("gateway", None, certificate, at) for certificate in own]
-    found += [_holding("party", code, certificate, at) for code, held in sorted(registry.parties.items()) for certificate in held]
+    for code, held in sorted(registry.parties.items()):
+        lasting = max((c.not_after for c in held if c.valid_at(at)), default=at)
+        found += [_holding("party", code, c, at, succeeded=c.not_after < lasting) for c in held]
     for purpose, anchors in sorted(registry.anchors.items()):
         found += [_holding(f"anchor-{purpose}", None, certificate, at) for certificate in anchors.certificates]
-    return Holdings(certificates=tuple(found), problems=tuple(problems))
+    return tuple(found)
 
 
-def _holding(use: str, party: str | None, certificate: Certificate, at: datetime) -> Holding:
+def _holding(use: str, party: str | None, certificate: Certificate, at: datetime, *, succeeded: bool = False) -> Holding:
     days = (certificate.not_after - at).days
-    return Holding(use=use, party=party, certificate=certificate, days=days, valid=certificate.valid_at(at))
+    return Holding(use=use, party=party, certificate=certificate, days=days, valid=certificate.valid_at(at), succeeded=succeeded)
