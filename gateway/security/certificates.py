@@ -74,6 +74,7 @@ def read(der: bytes) -> Certificate:
         raise ValueError("too large")
     try:
         parsed = x509.load_der_x509_certificate(der)
+        _ = parsed.issuer  # read when it is asked for: what cannot be read is no certificate
         return Certificate(
             der=der, x509=parsed, key=_key(parsed), subject=parsed.subject.rfc4514_string(),
             tax_code=tax_code(parsed.subject), sha256=hashlib.sha256(der).hexdigest(),

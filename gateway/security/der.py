@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 INTEGER, BIT_STRING, OCTET_STRING, OID = 0x02, 0x03, 0x04, 0x06
-GENERALIZED_TIME, SEQUENCE, SET = 0x18, 0x30, 0x31
+UTC_TIME, GENERALIZED_TIME, SEQUENCE, SET = 0x17, 0x18, 0x30, 0x31
 _MULTIPLE = 0x1F  # a tag's low bits where more tag bytes follow; nothing of ours has such
 _LONG = 0x80  # set in a length's first byte where the number of its bytes stands there
 _MAX_LENGTH_BYTES = 4
-CONSTRUCTED = 0x20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +17,10 @@ class Value:
     content: bytes
     raw: bytes
 
-    def children(self) -> list["Value"]:
-        """Read the values inside; raises ValueError where the tag is not of a constructed one, or the content is not whole values."""
-        if not self.tag & CONSTRUCTED:
-            raise ValueError("nothing inside")
+    def children(self, tag: int = SEQUENCE) -> list["Value"]:
+        """Read the values inside; raises ValueError where the tag is another, or the content is not whole values."""
+        if self.tag != tag:
+            raise ValueError("not what holds values here")
         return read_all(self.content)
 
 

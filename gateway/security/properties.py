@@ -26,7 +26,7 @@ from .policy import GATEWAY, XMLENC
 from .refusal import refusal
 from .revocation import signed_by
 
-ReadStamp = Callable[[bytes, bytes, datetime], datetime]  # a token, what it must cover, the judged time -> the time it states
+ReadStamp = Callable[[bytes, bytes], datetime]  # a token and what it must cover -> the time it states; raises NotProven
 Level = Literal["xades-b-b", "xades-b-t", "xades-b-lt"]
 
 MAX_STAMPS = 4  # of one signature; counter-stamped ones have two
@@ -275,7 +275,7 @@ def check_stamps(found: Properties, *, at: datetime, skew: timedelta, read_stamp
     # (31) each stamp is a trusted authority's, over this signature's value, and not before the signing time
     if found.stamps and read_stamp is None:
         raise refusal(31, "stamp-unjudged", found.element)
-    times = [read_stamp(token, found.stamped, at) for token in found.stamps if read_stamp]
+    times = [read_stamp(token, found.stamped) for token in found.stamps if read_stamp]
     if any(not found.signed_at - skew <= time <= at + skew for time in times):
         raise refusal(31, "stamp-time", found.element, found=min(times).isoformat(), signed=found.signed_at.isoformat())
     return min(times, default=None)

@@ -236,7 +236,7 @@ def check_properties(shape: Shape, *, at: datetime, terms: Terms) -> Judged | No
     return Judged(level=found.level, signed_at=found.signed_at, stamped_at=stamped)
 
 
-def check_validity(leaf: Certificate, at: datetime, place: _Element) -> None:
+def check_validity(leaf: Certificate, at: datetime, place: _Element | None = None) -> None:
     """Refuse a certificate outside its validity."""
     # (17) the certificate is within its validity at the judged time
     if not leaf.valid_at(at):

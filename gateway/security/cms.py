@@ -1,0 +1,286 @@
+"""Detached CMS signatures (RFC 5652): signs a document beside it, and verifies check by numbered check (SIG-50 to SIG-55).
+
+What a time-stamp token is made of is read here too. Only DER is read; what could be written in two ways is refused.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from . import certificates, der
+from .certificates import Certificate
+from .keys import SigningKey, verify_der
+from .policy import GATEWAY, MAX_CERTIFICATES, MORE, Method, Policy
+from .refusal import refusal
+from .shape import check_key
+from .verifier import check_validity
+
+MAX_BYTES = 65_536  # of a signature beside its document; five certificates of 16 KB are 80, real ones are 2 to 8 KB in all
+DATA, SIGNED_DATA = "1.2.840.113549.1.7.1", "1.2.840.113549.1.7.2"
+_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME = (der.write_oid(f"1.2.840.113549.1.9.{n}") for n in (3, 4, 5))
+_SIGNING_CERTIFICATE_V2 = der.write_oid("1.2.840.113549.1.9.16.2.47")
+_SIGNING_CERTIFICATE = der.write_oid("1.2.840.113549.1.9.16.2.12")
+_DIGESTS = {der.write_oid(f"2.16.840.1.101.3.4.2.{n}"): name for n, name in ((1, "sha256"), (2, "sha384"), (3, "sha512"))}
+_RSA = der.write_oid("1.2.840.113549.1.1.1")
+_METHODS = {  # the algorithm's identifier -> kind of key, hash
+    **{der.write_oid(f"1.2.840.113549.1.1.{n}"): ("rsa", name) for n, name in ((11, "sha256"), (12, "sha384"), (13, "sha512"))},
+    **{der.write_oid(f"1.2.840.10045.4.3.{n}"): ("ecdsa", name) for n, name in ((2, "sha256"), (3, "sha384"), (4, "sha512"))},
+}
+_NULL = b"\x05\x00"
+_VERSIONS = (der.write_integer(1), der.write_integer(3))  # the signer named by issuer and number, or by key identifier or of a stamp
+_CONTEXT_0, _KEY_IDENTIFIER = 0xA0, 0x80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A SignedData of one signer as written; nothing in it is verified yet. `attributes` are the signed ones, as a SET in DER."""
+
+    content: bytes | None
+    certificates: tuple[Certificate, ...]
+    signer: der.Value
+    digest: str
+    attributes: bytes
+    stated: dict[bytes, der.Value]
+    method: tuple[str, str]
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A CMS signature for which every check passed."""
+
+    certificate: Certificate
+    others: tuple[Certificate, ...]
+    signed_at: datetime | None
+
+
+# --- signing -----------------------------------------------------------------------------------------------------------
+
+
+def sign(document: bytes, key: SigningKey, *, at: datetime) -> bytes:
+    """Sign a document; gives the signature that goes beside it, in DER, with the key's certificates."""
+    leaf = key.certificates[0]
+    hash_name = key.method.hash
+    digest_id = der.write(der.SEQUENCE, next(oid for oid, name in _DIGESTS.items() if name == hash_name))
+    hashed = der.write(der.SEQUENCE, der.write(der.OCTET_STRING, hashlib.sha256(leaf.der).digest()))
+    attributes = sorted((
+        _attribute(_CONTENT_TYPE, der.write_oid(DATA)),
+        _attribute(_MESSAGE_DIGEST, der.write(der.OCTET_STRING, hashlib.new(hash_name, document).digest())),
+        _attribute(_SIGNING_TIME, der.write(der.UTC_TIME, at.astimezone(UTC).strftime("%y%m%d%H%M%SZ").encode())),
+        _attribute(_SIGNING_CERTIFICATE_V2, der.write(der.SEQUENCE, der.write(der.SEQUENCE, hashed))),
+    ))  # fmt: skip
+    method = next(oid for oid, found in _METHODS.items() if found == (key.method.family, hash_name))
+    signer = der.write(
+        der.SEQUENCE,
+        der.write_integer(1),
+        der.write(der.SEQUENCE, leaf.x509.issuer.public_bytes(), der.write_integer(leaf.x509.serial_number)),
+        digest_id,
+        der.write(_CONTEXT_0, *attributes),
+        der.write(der.SEQUENCE, method, _NULL if key.method.family == "rsa" else b""),
+        der.write(der.OCTET_STRING, _value(key, der.write(der.SET, *attributes))),
+    )
+    signed = der.write(
+        der.SEQUENCE,
+        der.write_integer(1),
+        der.write(der.SET, digest_id),
+        der.write(der.SEQUENCE, der.write_oid(DATA)),
+        der.write(_CONTEXT_0, *sorted(c.der for c in key.certificates)),
+        der.write(der.SET, signer),
+    )
+    return der.write(der.SEQUENCE, der.write_oid(SIGNED_DATA), der.write(_CONTEXT_0, signed))
+
+
+def _attribute(kind: bytes, value: bytes) -> bytes:
+    return der.write(der.SEQUENCE, kind, der.write(der.SET, value))
+
+
+def _value(key: SigningKey, data: bytes) -> bytes:
+    """Sign as ASN.1 writes it."""
+    value = key.sign(data)
+    if key.method.family == "rsa":
+        return value
+    half = len(value) // 2
+    return encode_dss_signature(int.from_bytes(value[:half]), int.from_bytes(value[half:]))
+
+
+# --- verifying ---------------------------------------------------------------------------------------------------------
+
+
+def verify(
+    document: bytes, signature: bytes, *, at: datetime, registered: Callable[[Certificate], bool], policy: Policy = GATEWAY
+) -> Proof:
+    """Verify a detached signature of a document; raises NotProven. `registered` says whose certificate may sign."""
+    signed = read(signature, DATA)
+    # (50) the signature is beside the document, not around it
+    if signed.content is not None:
+        raise refusal(50, "cms-form", path="/")
+    leaf, others = signer_of(signed, signed.certificates)
+    _check_policy(leaf, signed, policy)
+    check_validity(leaf, at)
+    # (18) the certificate is, byte for byte, one that is registered
+    if not registered(leaf):
+        raise refusal(18, "not-registered", subject=leaf.subject, sha256=leaf.sha256)
+    check_signature(signed, leaf, document)
+    return Proof(certificate=leaf, others=others, signed_at=_signed_at(signed))
+
+
+def read(data: bytes, content_type: str) -> Signed:
+    """Read a SignedData whose content is of a type; raises NotProven where it is anything else, or has not exactly one signer."""
+    # (50) DER of a SignedData with one signer, at most five certificates and no unsigned attributes that matter
+    if len(data) > MAX_BYTES:
+        raise refusal(50, "cms-form")
+    try:
+        return _read(data, content_type)
+    except (ValueError, IndexError) as error:
+        raise refusal(50, "cms-form") from error
+
+
+def _read(data: bytes, content_type: str) -> Signed:
+    kind, wrapped = der.read(data).children()
+    _want(kind.raw == der.write_oid(SIGNED_DATA))
+    (signed,) = wrapped.children(_CONTEXT_0)
+    version, digests, content, *held, signers = signed.children()
+    (signer,) = signers.children(der.SET)
+    of_signer, identity, digest, attributes, method, value, *unsigned = signer.children()
+    by_key_identifier = identity.tag == _KEY_IDENTIFIER
+    _want(of_signer.raw == _VERSIONS[by_key_identifier] and version.raw == _VERSIONS[by_key_identifier or content_type != DATA])
+    _want(len(held) <= 1 and value.tag == der.OCTET_STRING and not unsigned and [d.raw for d in digests.children(der.SET)] == [digest.raw])
+    found = tuple(certificates.read(c.raw) for h in held for c in h.children(_CONTEXT_0))
+    _want(len(found) <= MAX_CERTIFICATES)
+    name = _digest_name(digest)
+    return Signed(
+        content=_content(content, content_type), certificates=found, signer=identity, digest=name, stated=_stated(attributes),
+        attributes=der.write(der.SET, attributes.content), method=_method(method, name), value=value.content,
+    )  # fmt: skip
+
+
+def _want(holds: bool) -> None:  # noqa: FBT001  # a condition, not a switch
+    if not holds:
+        raise ValueError("not the form")
+
+
+def _content(holder: der.Value, content_type: str) -> bytes | None:
+    kind, *content = holder.children()
+    _want(kind.raw == der.write_oid(content_type) and len(content) <= 1)
+    if not content:
+        return None
+    (octets,) = content[0].children(_CONTEXT_0)
+    _want(octets.tag == der.OCTET_STRING)
+    return octets.content
+
+
+def _digest_name(holder: der.Value) -> str:
+    algorithm, *parameters = holder.children()
+    # (51) an allowed digest and an allowed signature algorithm, which agree
+    if algorithm.raw not in _DIGESTS or [p.raw for p in parameters] not in ([], [_NULL]):
+        raise refusal(51, "cms-algorithm", found=algorithm.raw.hex())
+    return _DIGESTS[algorithm.raw]
+
+
+def _method(holder: der.Value, digest: str) -> tuple[str, str]:
+    algorithm, *parameters = holder.children()
+    found = ("rsa", digest) if algorithm.raw == _RSA else _METHODS.get(algorithm.raw)
+    if found is None or found[1] != digest or [p.raw for p in parameters] not in ([], [_NULL]):
+        raise refusal(51, "cms-algorithm", found=algorithm.raw.hex())
+    return found
+
+
+def _stated(attributes: der.Value) -> dict[bytes, der.Value]:
+    """Give the one value of each signed attribute, in the order that DER demands."""
+    listed = attributes.children(_CONTEXT_0)
+    _want([a.raw for a in listed] == sorted(a.raw for a in listed))
+    pairs = [a.children() for a in listed]
+    found = {kind.raw: values.children(der.SET) for kind, values in pairs}
+    _want(len(found) == len(listed) and all(len(values) == 1 for values in found.values()))
+    return {kind: values[0] for kind, values in found.items()}
+
+
+def signer_of(signed: Signed, known: tuple[Certificate, ...]) -> tuple[Certificate, tuple[Certificate, ...]]:
+    """Find the signer's certificate among those known; gives it and the others. Raises NotProven."""
+    # (52) the signer is named and is exactly one certificate that came along; a named signing certificate is that one
+    found = [c for c in known if _names(signed.signer, c)]
+    if len(found) != 1 or not _names_certificate(signed, found[0]):
+        raise refusal(52, "cms-signer", found=str(len(found)))
+    return found[0], tuple(c for c in known if c is not found[0])
+
+
+def _names(identity: der.Value, certificate: Certificate) -> bool:
+    if identity.tag == _KEY_IDENTIFIER:
+        try:
+            held = certificate.x509.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+            return False
+        return held == identity.content
+    issuer, serial = certificate.x509.issuer.public_bytes(), der.write_integer(certificate.x509.serial_number)
+    return identity.raw == der.write(der.SEQUENCE, issuer, serial)
+
+
+def _names_certificate(signed: Signed, certificate: Certificate) -> bool:
+    """Say whether the signing-certificate attributes, where there are any, name a certificate first."""
+    expected = []
+    try:
+        for kind, default in ((_SIGNING_CERTIFICATE_V2, "sha256"), (_SIGNING_CERTIFICATE, "sha1")):
+            if kind in signed.stated:
+                first, *issuer = signed.stated[kind].children()[0].children()[0].children()
+                name = default
+                if first.tag == der.SEQUENCE and issuer:
+                    name, first = _digest_name(first), issuer[0]
+                expected.append(first.content == hashlib.new(name, certificate.der, usedforsecurity=False).digest())
+    except (ValueError, IndexError):
+        return False
+    return all(expected)
+
+
+def _check_policy(leaf: Certificate, signed: Signed, policy: Policy) -> None:
+    """Refuse a key or an algorithm that the policy does not take (SIG-6, SIG-12)."""
+    uri = f"{MORE}{signed.method[0]}-{signed.method[1]}"
+    # (51) the policy takes the algorithm
+    if uri not in policy.methods:
+        raise refusal(51, "cms-algorithm", found=uri)
+    method: Method = policy.methods[uri]
+    check_key(leaf.key, method, None, policy)  # (12)
+
+
+def check_signature(signed: Signed, leaf: Certificate, content: bytes, content_type: str = DATA) -> None:
+    """Refuse signed attributes that are not of this content, and a value that is not right; raises NotProven."""
+    kind, digest = signed.stated.get(_CONTENT_TYPE), signed.stated.get(_MESSAGE_DIGEST)
+    # (53) the signed attributes name the content's type, and its digest once
+    if kind is None or kind.raw != der.write_oid(content_type) or digest is None or digest.tag != der.OCTET_STRING:
+        raise refusal(53, "cms-attributes")
+    # (54) the digest is that of the content
+    if not hmac.compare_digest(hashlib.new(signed.digest, content).digest(), digest.content):
+        raise refusal(54, "cms-digest")
+    # (55) the value is right for the signed attributes under the certificate's key
+    if leaf.key.kind != signed.method[0] or not verify_der(leaf.key, signed.digest, signed.value, signed.attributes):
+        raise refusal(55, "cms-value", subject=leaf.subject)
+
+
+def _signed_at(signed: Signed) -> datetime | None:
+    """Read the signing time, which the signer claims; None where it states none that can be read."""
+    found = signed.stated.get(_SIGNING_TIME)
+    try:
+        return datetime.strptime(found.content.decode("ascii"), "%y%m%d%H%M%SZ").replace(tzinfo=UTC) if found else None
+    except ValueError:
+        return None
+
+
+# --- beside a document, in a header --------------------------------------------------------------------------------------
+
+
+def as_text(signature: bytes) -> str:
+    """Write a signature as one line, for a header."""
+    return base64.b64encode(signature).decode("ascii")
+
+
+def from_text(text: str) -> bytes:
+    """Read a signature out of a header; raises NotProven (SIG-50)."""
+    try:
+        return certificates.strict_base64(text.encode())
+    except ValueError as error:
+        raise refusal(50, "cms-form") from error
