@@ -182,7 +182,7 @@ def test_what_is_done_to_sealed_events_shows(
     signers: Signers,
     time: Time,
     crime: str,
-    tidy: bool,  # noqa: FBT001
+    tidy: bool,  # noqa: FBT001  # pytest passes by name
 ) -> None:
     happen(database, 1200)
     sealed(ledger, key)

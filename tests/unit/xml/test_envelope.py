@@ -441,7 +441,7 @@ def test_reading_and_viewing_leave_other_trees_alone(envelope: bytes) -> None:
 @pytest.mark.parametrize("document_type", [None, "BNNPTNT&03"])
 @pytest.mark.parametrize("keep_person", [False, True])
 @pytest.mark.parametrize("message", sorted(builders.KINDS))
-def test_forwards_the_same_bytes_whether_spelt_plainly_or_not(message: str, document_type: str | None, keep_person: bool) -> None:  # noqa: FBT001
+def test_forwards_the_same_bytes_whether_spelt_plainly_or_not(message: str, document_type: str | None, keep_person: bool) -> None:  # noqa: FBT001  # pytest passes by name
     plain = builders.message(message)
     receiver = Identity(name="Hải quan & thuế", identity="TCHQ", country="VN", ministry="BTC", organization="TCHQ")
 

@@ -265,7 +265,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize(("plain", "spelt"), [("", ""), *SPELLINGS])
 @pytest.mark.parametrize("spaced", [False, True])
-def test_reads_the_same_from_bytes_as_from_the_tree(plain: str, spelt: str, spaced: bool) -> None:  # noqa: FBT001
+def test_reads_the_same_from_bytes_as_from_the_tree(plain: str, spelt: str, spaced: bool) -> None:  # noqa: FBT001  # pytest passes by name
     data = builders.message("10/01").decode().replace(plain, spelt, 1)
     written = (data.replace("><", ">\n  <") if spaced else data).encode()
 
