@@ -20,9 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="The ledger: copies of its heads, a
 
 Output = Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the copy goes; keep it on another machine.")]
 After = Annotated[int, typer.Option("--after", metavar="SIZE", min=0, help="Only heads of more events than this.")]
-Copy = Annotated[
-    Path | None, typer.Option("--heads", metavar="FILE", help="A copy that 'nsw ledger heads' wrote.")
-]
+Copy = Annotated[Path | None, typer.Option("--heads", metavar="FILE", help="A copy that 'nsw ledger heads' wrote.")]
 Trusted = Annotated[
     list[Path] | None, typer.Option("--trust", metavar="PEM", help="A certificate that signed heads, besides the gateway's present one.")
 ]
@@ -93,6 +91,7 @@ def _view(found: Verification) -> dict[str, object]:
 
 def _print(found: Verification) -> None:
     until = found.sealed_until.isoformat(" ", "seconds") if found.sealed_until else "-"
-    told = say("ledger-good" if found.valid else "ledger-bad", size=f"{found.size:,}", until=until, unsealed=f"{found.unsealed:,}")
+    facts = {"size": f"{found.size:,}", "until": until, "unsealed": f"{found.unsealed:,}"}
+    told = say("ledger-good", **facts) if found.valid else say("ledger-bad", **facts)
     paragraph(people(), Text(f"{'✓' if found.valid else '✗'} {told}", style="green" if found.valid else "red"), indent=0, hanging=2)
     tell(people(), found.errors)
