@@ -54,7 +54,7 @@ class Collect:
 
     def collect(self, party: PartyCode, *, limit: int, lease: timedelta) -> list[Parcel]:
         """Hand out what waits for a party, the longest due first; nothing is handed out twice while its lease runs."""
-        self.outbox.rescue(held_until=self.clock())  # 1
+        self.outbox.rescue()  # 1
         parcels: list[Parcel] = []
         for _ in range(MAX_ROUNDS):
             full = len(parcels) >= limit or sum(len(p.body) for p in parcels) >= MAX_BYTES
