@@ -55,6 +55,8 @@ class Pair:
 
     def rejoin(self) -> None:
         """Rewind the one that died to where the other took over, and let it stand by; commits wait for it again."""
+        with psycopg.connect(self.primary.url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")  # from which a later rewinding can start
         ended = Path(f"/proc/{self.standby.pid}")
         until(lambda: not ended.exists(), "the end of the server that was killed")
         self.standby.run("pg_rewind", "-R", "--no-sync", "-D", str(self.standby.data), "--source-server", _known(self.primary))
