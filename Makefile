@@ -38,8 +38,8 @@ demo: setup ## play the journey once, observed from outside; JSON=1 for one JSON
 test: setup ## the tests, at most 5 minutes
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
-test-full: setup ## the longer suites too
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+test-full: setup ## the longer suites, which make test leaves out
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 simulate: setup ## the whole flow under faults, in an order drawn from SEED, for STEPS, over STORE=memory or sqlite; the last line is JSON
 	@$(BIN)/python -m tests.simulation $(SEED) $(STEPS) $(STORE)
