@@ -11,11 +11,12 @@ JSON_OPTION = $(if $(filter 1,$(JSON)),--json,)
 LOCK = compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml
 BENCHMARKS := intake end-to-end attachments
 RUNS ?= 100
+ROUNDS ?= 10
 SEED ?= 1
 STEPS ?= 200000
 STORE ?= memory
 
-.PHONY: help setup run demo test test-full simulate faults check bench docs wheel wheel-check lock clean
+.PHONY: help setup run demo test test-full simulate faults failover check bench docs wheel wheel-check lock clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +47,9 @@ simulate: setup ## the whole flow under faults, in an order drawn from SEED, for
 
 faults: setup ## RUNS kills of a gateway under load at random moments, on both databases; the last line is JSON
 	@$(BIN)/python -m tests.faults --runs $(RUNS)
+
+failover: setup ## two gateways under load: servers and gateways killed, restarted, cut apart, each ROUNDS times; the last line is JSON
+	@$(BIN)/python -m tests.failover --rounds $(ROUNDS)
 
 check: setup ## ruff, mypy --strict, import-linter, bandit
 	@$(BIN)/ruff check .
