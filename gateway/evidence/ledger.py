@@ -112,11 +112,15 @@ class Ledger:
             yield from map(_signed, rows)
             after = rows[-1][0]
 
-    def proof_of(self, message: str) -> Proof:
-        """Prove everything that happened to a message under the last signed head; raises NotValid where nothing is known of it."""
+    def proof_of(self, message: str, *, under: int | None = None) -> Proof:
+        """Prove what happened to a message under the last signed head, or that of `under` leaves.
+
+        Raises NotValid where nothing is known of it.
+        """
 
         def work(tx: Tx) -> Proof:
-            rows, signed = tx.rows(sql.LEAVES_OF, message=message), tx.rows(sql.LAST_SIGNED)
+            rows = tx.rows(sql.LEAVES_OF, message=message)
+            signed = tx.rows(sql.LAST_SIGNED) if under is None else tx.rows(sql.HEAD_OF, size=under)
             if not rows:
                 raise NotValid(Code.NOT_FOUND, Problem(text="ledger.no-message", values={"message": message}))
             size = signed[0][0] if signed else 0

@@ -183,6 +183,21 @@ LEDGER_HEADS = Table(
     Index("ledger_unsigned", "size", sqlite_where=_UNSIGNED, postgresql_where=_UNSIGNED),
 )
 
+# Time-stamps over heads: a row is made when one is first asked for, and moves to the newest head until an authority gives it.
+_UNSTAMPED = text("token IS NULL")
+LEDGER_STAMPS = Table(
+    "ledger_stamps",
+    METADATA,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),  # of the head
+    Column("begun_at", BigInteger, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),  # whoever moves it on asks
+    Column("at", BigInteger),  # the time that the stamp states
+    Column("authority", Text),
+    Column("token", LargeBinary),
+    Column("cause", Text),  # why none was given the last time
+    Index("ledger_unstamped", "size", sqlite_where=_UNSTAMPED, postgresql_where=_UNSTAMPED),
+)
+
 # What staff ordered for many deliveries at once, and how far it came; or for one, where a second person must approve it.
 _OPEN_JOB, _REPEATABLE = text("state IN ('proposed', 'running', 'paused')"), text("repeat_key IS NOT NULL")
 JOBS = Table(
