@@ -51,7 +51,8 @@ from .security.keeper import KeyKeeper
 from .security.prover import Prover
 from .security.randomness import Randomness
 from .security.registry import CertificateFiles
-from .security.signer import EnvelopeSealer
+from .security.sealer import EnvelopeSealer
+from .security.statuses import Statuses
 from .security.trust import Trust
 from .store.engine import file_of, kind_of, open_database, open_standby
 from .store.listening import Listening
@@ -188,7 +189,8 @@ def build(settings: Settings) -> Hub:
     adapters = discover()
     schemas = load_schemas(settings)
     rules = load_rules(settings, schemas, adapters)
-    trust = Trust(settings.pki)
+    statuses = Statuses(settings.home / "cache" / "revocation", HttpTransport(ca_file=settings.outgoing_ca), clock=now, watch=telemetry)
+    trust = Trust(settings.pki, statuses=statuses)
     key = trust.own_key()
     sealer = EnvelopeSealer(key)
     upgrade(settings.database)
@@ -234,7 +236,7 @@ def build(settings: Settings) -> Hub:
         certificates=_enrolment(settings, trust, database, entropy=entropy),
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
-        _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), sealing, keeping),
+        _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), sealing, keeping, statuses),
         _last=(
             Mender(mending, bell=orders, watch=telemetry),
             Collector(attachments, watch=telemetry),

@@ -195,7 +195,7 @@ def _told(found: Certificate) -> dict[str, str]:
         "certs-serial": f"{found.x509.serial_number:x}",
         "certs-key": found.key.name,
         "certs-validity": f"{found.not_before:%Y-%m-%d %H:%M} - {found.not_after:%Y-%m-%d %H:%M} UTC",
-        "certs-sha256": found.sha256,
+        "certs-digest": found.sha256,
     }
 
 

@@ -14,7 +14,7 @@ from gateway.errors import Code, Problem, Unavailable
 from . import certificates
 from .certificates import Certificate
 from .devpki import name_of, pem_of, usage_of
-from .registry import put
+from .writing import put
 
 LIFETIME = timedelta(days=3650)
 ISSUED_FOR = timedelta(days=365)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from .registry import put
+from .writing import put
 
 PARTIES = ("NSW", "BNN", "HQ")
 TAX_CODE = "0101234567"  # the development declarant's

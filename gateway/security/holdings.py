@@ -62,7 +62,7 @@ def holdings(pki: Path, *, at: datetime) -> Holdings:
         own = trust.own_key().certificates[:1]
     except Unavailable as error:
         made = (pki / "gateway.key.pem").exists() or (pki / "gateway.cert.pem").exists()
-        problems += error.problems if made else [Problem(text="cli.certs-none", path=str(pki))]
+        problems += error.problems if made else [Problem(text="certificates.none", path=str(pki))]
     return Holdings(certificates=held_in(trust.registry, own, at=at), problems=tuple(problems))
 
 

@@ -1,6 +1,6 @@
 """Finds the path from a signer's certificate to an anchor: the part of RFC 5280 section 6 that signers need, and refusal of the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -27,6 +27,7 @@ _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 
 Chain = tuple[Certificate, ...]
+Check = Callable[[Chain, datetime, _Element | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +40,13 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchors:
-    """The certificates that are trusted for one purpose; a person's certificate must lead to one of them."""
+    """The certificates that are trusted for one purpose; a person's certificate must lead to one of them.
+
+    `check` refuses a path on which a certificate was revoked (SIG-60, SIG-61).
+    """
 
     certificates: Chain
+    check: Check | None = None
 
     def path(self, leaf: Certificate, issuers: Chain, *, at: datetime, place: _Element | None = None) -> Chain:
         """Give the path from a leaf to an anchor, all valid at a moment; raises NotProven (SIG-18, SIG-19)."""
@@ -56,6 +61,8 @@ class Anchors:
         # (19) the certificate may be used for signatures
         if not may_sign(leaf):
             raise refusal(19, "key-usage", place, subject=leaf.subject)
+        if self.check:
+            self.check(current, at, place)
         return current
 
 
@@ -102,6 +109,16 @@ def _grow(chain: Chain, issuers: Chain, anchors: Chain, budget: _Budget) -> Iter
             budget.obstacle = Obstacle(text=fault, subject=issuer.subject)
             continue
         yield from _grow((*chain, issuer), issuers, anchors, budget)
+
+
+def issuer_of(certificate: Certificate, known: Iterable[Certificate]) -> Certificate | None:
+    """Find who issued a certificate among those known; None where nobody did, or it vouches for itself."""
+    return next((issuer for issuer in known if issuer != certificate and issued(certificate, issuer)), None)
+
+
+def issued(certificate: Certificate, issuer: Certificate) -> bool:
+    """Say whether one certificate may have issued another directly."""
+    return issuer.x509.subject == certificate.x509.issuer and not _fault(certificate, issuer, below=0)
 
 
 def _fault(certificate: Certificate, issuer: Certificate, *, below: int) -> str:

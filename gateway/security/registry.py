@@ -4,7 +4,6 @@ One writer at a time, over all processes of a machine; whoever reads needs no lo
 """
 
 import fcntl
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,11 +22,11 @@ from .path import may_sign
 from .policy import GATEWAY
 from .shape import rsa_allowed
 from .trust import Trust
+from .writing import put
 
 MAX_REGISTERED = 8  # certificates of one party at once; a renewal needs two, a party with several systems some more
 OWN, NEXT = "gateway", "gateway-next"
 _CURVES = frozenset({"secp256r1", "secp384r1"})  # what the gateway's profile verifies
-_MODE = 0o600
 
 
 class CertificateFiles:
@@ -223,17 +222,6 @@ def _put_or_remove(path: Path, left: tuple[Certificate, ...]) -> None:
         put(path, _pems(left))
     else:
         path.unlink()
-
-
-def put(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _refused(name: str, **values: str) -> NotValid:

@@ -1,17 +1,37 @@
-"""Revocation lists: whether a certificate on a path was revoked when it was used."""
+"""Revocation lists and OCSP answers: which are believed, and whether a certificate was revoked when it was used."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from lxml.etree import _Element
 
+from . import certificates
 from .certificates import Certificate
+from .keys import verify_der
 from .refusal import refusal
 
+AHEAD = timedelta(minutes=5)  # what clocks of authorities may differ by
+UNSTATED = timedelta(days=1)  # how long an answer holds that does not say
+
 _PEM = b"-----BEGIN X509 CRL-----"
+_HASHES = frozenset({"sha256", "sha384", "sha512"})
+_BAD_INPUT = (ValueError, TypeError, KeyError, InvalidSignature, UnsupportedAlgorithm, x509.DuplicateExtension)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an authority said, believed until a time: who is revoked since when, by serial number; of an OCSP answer at most one."""
+
+    revoked: Mapping[int, datetime]
+    until: datetime
+    fetched: datetime
 
 
 def read_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
@@ -49,4 +69,98 @@ def signed_by(crl: x509.CertificateRevocationList, issuer: Certificate) -> bool:
     try:
         return issuer.key.public is not None and crl.is_signature_valid(issuer.key.public)
     except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+# --- what is fetched -----------------------------------------------------------------------------------------------------
+
+
+def read_list(data: bytes, issuer: Certificate, *, now: datetime) -> Answer:
+    """Read a revocation list of an issuer; raises ValueError, whose word says why it is not believed (SIG-62)."""
+    try:
+        (crl,) = read_crls(data)
+        hashed, plain, whole = crl.signature_hash_algorithm, _is_plain(crl), _may_list(issuer)
+        entries = {entry.serial_number: entry.revocation_date_utc for entry in crl}
+    except _BAD_INPUT as error:
+        raise ValueError("unreadable") from error
+    # (62) a complete list of this very issuer, signed by it with SHA-256 or better, begun and not over
+    if crl.issuer != issuer.x509.subject or not whole or hashed is None or hashed.name not in _HASHES or not signed_by(crl, issuer):
+        raise ValueError("not-the-issuers")
+    if not plain:
+        raise ValueError("partial")
+    return _answer(entries, crl.last_update_utc, crl.next_update_utc, now=now)
+
+
+def ask(certificate: Certificate, issuer: Certificate) -> bytes:
+    """Write an OCSP request, without a nonce, so that responders may answer with what they made before (RFC 5019)."""
+    sha1 = hashes.SHA1()  # noqa: S303  # it names the issuer, as every responder understands; nothing is trusted for it  # nosec B303
+    request = ocsp.OCSPRequestBuilder().add_certificate(certificate.x509, issuer.x509, sha1).build()
+    return request.public_bytes(serialization.Encoding.DER)
+
+
+def read_answer(data: bytes, certificate: Certificate, issuer: Certificate, *, now: datetime) -> Answer:
+    """Read an OCSP answer about a certificate; raises ValueError, whose word says why it is not believed (SIG-63)."""
+    try:
+        found = ocsp.load_der_ocsp_response(data)
+        asked = ocsp.OCSPRequestBuilder().add_certificate(certificate.x509, issuer.x509, found.hash_algorithm).build()
+        names = [(o.serial_number, o.issuer_name_hash, o.issuer_key_hash) for o in (found, asked)]
+        signed, status = _answered_by(found, issuer, now), found.certificate_status
+        began, until, since = found.this_update_utc, found.next_update_utc, found.revocation_time_utc
+    except _BAD_INPUT as error:
+        raise ValueError("unreadable") from error
+    # (63) about this very certificate, signed by its issuer or by whom the issuer lets answer, begun and not over
+    if names[0] != names[1]:
+        raise ValueError("other-certificate")
+    if not signed:
+        raise ValueError("not-the-issuers")
+    if status is ocsp.OCSPCertStatus.UNKNOWN:
+        raise ValueError("unknown")
+    return _answer({certificate.x509.serial_number: since} if since else {}, began, until, now=now)
+
+
+def _answer(revoked: Mapping[int, datetime], began: datetime, until: datetime | None, *, now: datetime) -> Answer:
+    over = until or began + UNSTATED
+    if began > now + AHEAD:
+        raise ValueError("not-yet")
+    if over <= now:
+        raise ValueError("outdated")
+    return Answer(revoked=revoked, until=over, fetched=now)
+
+
+def _is_plain(crl: x509.CertificateRevocationList) -> bool:
+    """Say whether a list speaks for all reasons and is no delta or another's; what is critical and unknown is not believed."""
+    for extension in crl.extensions:
+        value = extension.value
+        if isinstance(value, x509.DeltaCRLIndicator):
+            return False
+        if isinstance(value, x509.IssuingDistributionPoint):
+            if value.indirect_crl or value.only_some_reasons or value.only_contains_attribute_certs or value.only_contains_ca_certs:
+                return False
+        elif extension.critical:
+            return False
+    return True
+
+
+def _may_list(issuer: Certificate) -> bool:
+    try:
+        return issuer.x509.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
+    except x509.ExtensionNotFound:
+        return True
+
+
+def _answered_by(found: ocsp.OCSPResponse, issuer: Certificate, now: datetime) -> bool:
+    """Say whether an answer is signed by the issuer, or by a certificate that it issued for answering and that is valid."""
+    hashed = found.signature_hash_algorithm
+    if hashed is None or hashed.name not in _HASHES:
+        return False
+    delegates = (certificates.read(c.public_bytes(serialization.Encoding.DER)) for c in found.certificates[:4])
+    signers = [issuer, *(d for d in delegates if d.valid_at(now) and _may_answer(d, issuer))]
+    return any(verify_der(signer.key, hashed.name, found.signature, found.tbs_response_bytes) for signer in signers)
+
+
+def _may_answer(delegate: Certificate, issuer: Certificate) -> bool:
+    try:
+        delegate.x509.verify_directly_issued_by(issuer.x509)
+        return ExtendedKeyUsageOID.OCSP_SIGNING in delegate.x509.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (*_BAD_INPUT, x509.ExtensionNotFound):
         return False

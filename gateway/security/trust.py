@@ -1,10 +1,15 @@
 """The certificate registry on files: who may sign for whom. Changed files are noticed within a second."""
 
 import time
+import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
+
+from lxml.etree import _Element
 
 from gateway.errors import Code, Problem, Unavailable
 from gateway.model import PartyCode
@@ -12,7 +17,9 @@ from gateway.model import PartyCode
 from . import certificates
 from .certificates import Certificate
 from .keys import SigningKey, load_key
-from .path import Anchors
+from .path import Anchors, Check, issuer_of
+from .refusal import refusal
+from .statuses import RULES, Rule, Statuses
 
 FRESH = 1.0  # seconds between two looks at the folders
 
@@ -27,6 +34,15 @@ class Registry:
     owners: Mapping[Certificate, frozenset[PartyCode]]
     anchors: Mapping[str, Anchors]
     problems: tuple[Problem, ...]
+    issuers: Mapping[Certificate, Certificate] = field(default_factory=dict)  # of registered certificates, where an anchor issued them
+    statuses: Statuses | None = None
+
+    def check_status(self, leaf: Certificate, rule: Rule, *, at: datetime) -> None:
+        """Refuse a registered certificate that its authority revoked, or whose status the rule requires (SIG-60, SIG-61)."""
+        if leaf in self.issuers and self.statuses:
+            self.statuses.check((leaf, self.issuers[leaf]), rule, at=at)
+        elif rule == "require":  # nobody can say
+            raise refusal(61, "status-unknown", subject=leaf.subject)
 
     def owners_of(self, certificate: Certificate) -> frozenset[PartyCode]:
         """Give the parties for which exactly this certificate is registered."""
@@ -40,11 +56,13 @@ class Registry:
 class Trust:
     """Reads `parties/<CODE>.pem`, `anchors/<purpose>/*.pem` and the gateway's own `gateway.{key,cert}.pem` under one folder."""
 
-    def __init__(self, folder: Path, *, elapsed: Callable[[], float] = time.monotonic) -> None:
-        """Name the folder; it is read at the first question."""
+    def __init__(self, folder: Path, *, statuses: Statuses | None = None, elapsed: Callable[[], float] = time.monotonic) -> None:
+        """Name the folder; it is read at the first question. Without `statuses` nothing is asked about revocation."""
         self._folder = folder
+        self._statuses = statuses
         self._elapsed = elapsed
         self._files: Mapping[Path, tuple[_Stamp, tuple[Certificate, ...]]] = {}
+        self._rules: Mapping[str, Rule] = {}
         self._registry: Registry | None = None
         self._looked = 0.0
 
@@ -91,9 +109,10 @@ class Trust:
                 problems.append(Problem(text="signature.certificate-file", path=str(path)))
                 if before:
                     files[path] = before
-        if self._registry is None or files != self._files or tuple(problems) != self._registry.problems:
-            self._registry = _registry({p: certs for p, (_, certs) in files.items()}, tuple(problems))
-            self._files = files
+        rules = {path.parent.name: _rule(path, problems) for path in sorted(self._folder.glob("anchors/*/policy.toml"))}
+        if self._registry is None or files != self._files or tuple(problems) != self._registry.problems or rules != self._rules:
+            self._registry = _registry({p: certs for p, (_, certs) in files.items()}, tuple(problems), rules, self._statuses)
+            self._files, self._rules = files, rules
 
 
 def _read(path: Path, before: tuple[_Stamp, tuple[Certificate, ...]] | None) -> tuple[_Stamp, tuple[Certificate, ...]]:
@@ -110,7 +129,19 @@ def _stamp_of(path: Path) -> _Stamp | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _registry(files: Mapping[Path, tuple[Certificate, ...]], problems: tuple[Problem, ...]) -> Registry:
+def _rule(path: Path, problems: list[Problem]) -> Rule:
+    """Read `revocation = "prefer"`; a file that cannot be read requires, and is named among the problems."""
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))["revocation"]
+        return RULES[RULES.index(found)]
+    except (OSError, ValueError, KeyError):
+        problems.append(Problem(text="certificates.policy", path=str(path)))
+        return "require"
+
+
+def _registry(
+    files: Mapping[Path, tuple[Certificate, ...]], problems: tuple[Problem, ...], rules: Mapping[str, Rule], statuses: Statuses | None
+) -> Registry:
     parties: dict[PartyCode, tuple[Certificate, ...]] = {}
     owners: dict[Certificate, frozenset[PartyCode]] = {}
     anchors: dict[str, tuple[Certificate, ...]] = {}
@@ -121,9 +152,23 @@ def _registry(files: Mapping[Path, tuple[Certificate, ...]], problems: tuple[Pro
             owners.update({c: owners.get(c, frozenset()) | {code} for c in found})
         else:
             anchors[path.parent.name] = anchors.get(path.parent.name, ()) + found
+    known = tuple(chain.from_iterable(anchors.values()))
     return Registry(
         parties=MappingProxyType(parties),
         owners=MappingProxyType(owners),
-        anchors=MappingProxyType({purpose: Anchors(certificates=found) for purpose, found in anchors.items()}),
+        anchors=MappingProxyType({p: Anchors(certificates=c, check=_check(statuses, rules.get(p, "prefer"))) for p, c in anchors.items()}),
         problems=problems,
+        issuers=MappingProxyType({leaf: issuer for leaf in owners if (issuer := issuer_of(leaf, known))}),
+        statuses=statuses,
     )
+
+
+def _check(statuses: Statuses | None, rule: Rule) -> Check | None:
+    """Make what refuses a path for revocation."""
+    if statuses is None or rule == "off":
+        return None
+
+    def check(path: tuple[Certificate, ...], at: datetime, place: _Element | None) -> None:
+        statuses.check(path, rule, at=at, place=place)
+
+    return check
