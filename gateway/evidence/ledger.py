@@ -101,15 +101,20 @@ class Ledger:
                 size=last[0][0] if last else 0,
                 unsealed=unsealed,
                 oldest_unsealed=None if oldest is None else from_micros(oldest),
-                head=_signed(signed[0]) if signed else None,
+                head=signed_head(signed[0]) if signed else None,
             )
 
         return self._database.read(work)
 
+    def head(self, size: int) -> SignedHead | None:
+        """Give the signed head of so many leaves; None where there is none."""
+        rows = self._database.read(lambda tx: tx.rows(sql.HEAD_OF, size=size))
+        return signed_head(rows[0]) if rows else None
+
     def heads(self, *, after: int = 0) -> Iterator[SignedHead]:
         """Give the signed heads of more than `after` leaves, the smallest first."""
         while rows := self._page(after):
-            yield from map(_signed, rows)
+            yield from map(signed_head, rows)
             after = rows[-1][0]
 
     def proof_of(self, message: str, *, under: int | None = None) -> Proof:
@@ -130,7 +135,7 @@ class Ledger:
                 for position, leaf in rows
                 if position is not None and position < size
             )
-            return Proof(message=message, head=_signed(signed[0]) if signed else None, leaves=leaves, waiting=len(rows) - len(leaves))
+            return Proof(message=message, head=signed_head(signed[0]) if signed else None, leaves=leaves, waiting=len(rows) - len(leaves))
 
         return self._database.read(work)
 
@@ -164,7 +169,8 @@ def _value(method: str, value: bytes) -> bytes:
     return method.encode("ascii") + b"\0" + value
 
 
-def _signed(row: Row) -> SignedHead:
+def signed_head(row: Row) -> SignedHead:
+    """Read a row of sql's heads."""
     size, root, at, certificate, value = row
     method, _, signature = bytes(value).partition(b"\0")
     head = Head(size=size, root=bytes(root), at=from_micros(at), key=certificate or "")
