@@ -190,6 +190,9 @@ class SqlOutbox:
             if not moved:
                 raise _stale(claim)
             tx.write(sql.INSERT_OUTCOME, **row)
+            if not step.counts:
+                for (token,) in tx.rows(sql.FORGET_ATTEMPT, of=claim.delivery, attempt=claim.attempt, held=claim.token):
+                    tx.write(sql.FORGET_OUTCOME, of=claim.delivery, forgotten=token)
             write_leaf(tx, event)
 
         self._database.commit(work)

@@ -1,6 +1,6 @@
 """Every statement of the two stories: each is built once, and a line says which index serves it."""
 
-from sqlalchemy import Insert, Table, Text, and_, bindparam, func, insert, literal, null, or_, select, text, update
+from sqlalchemy import Insert, Table, Text, and_, bindparam, delete, func, insert, literal, null, or_, select, text, update
 
 from gateway.lifecycle import State
 from gateway.store.tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, MESSAGES, OUTCOMES, PAYLOADS
@@ -97,6 +97,23 @@ SETTLE = (
         updated_at=bindparam("now"),
     )
 )
+
+# Attempts' and outcomes' primary keys. An attempt that cost nothing and brought nothing makes room for the next of its number:
+# a partner that is away for days is asked after every few seconds, each time with the whole request.
+_SILENT = OUTCOMES.alias("silent")
+FORGET_ATTEMPT = (
+    delete(ATTEMPTS)
+    .where(
+        ATTEMPTS.c.delivery == bindparam("of"),
+        ATTEMPTS.c.number == bindparam("attempt"),
+        ATTEMPTS.c.token != bindparam("held"),
+        select(literal(1))
+        .where(_SILENT.c.delivery == ATTEMPTS.c.delivery, _SILENT.c.token == ATTEMPTS.c.token, _SILENT.c.reply.is_(None))
+        .exists(),
+    )
+    .returning(ATTEMPTS.c.token)
+)
+FORGET_OUTCOME = delete(OUTCOMES).where(OUTCOMES.c.delivery == bindparam("of"), OUTCOMES.c.token == bindparam("forgotten"))
 
 # deliveries_leased; a poll goes back to be polled, anything else to be sent
 LOST = (

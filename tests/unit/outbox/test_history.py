@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import NotValid
-from gateway.model import Request
+from gateway.lifecycle import Failed, State, Step
+from gateway.model import Reply, Request
 from gateway.testing.desk import DEAD, Desk
 from gateway.testing.entries import BNN, START
 
@@ -67,3 +68,24 @@ def test_reply_that_never_came_is_not_found(desk: Desk) -> None:
 
     with pytest.raises(NotValid):
         desk.history.exchanged(delivery, "reply", by="key:lan")
+
+
+def test_attempts_that_cost_and_brought_nothing_are_kept_once(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    for _ in range(5):  # a partner that is away is asked after again and again
+        (claim,) = desk.outbox.claim({}, probes=frozenset({BNN}))
+        desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
+        desk.outbox.settle(claim, Step(to=State.RETRYING, due_at=START, counts=False), Failed(code="timeout"), None)
+
+    assert [attempt.number for attempt in desk.history.attempts(delivery)] == [1]
+
+
+def test_attempts_that_brought_something_are_all_kept(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    for _ in range(3):
+        (claim,) = desk.outbox.claim({}, probes=frozenset({BNN}))
+        desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
+        answer = Reply(status=503, body=b"no")
+        desk.outbox.settle(claim, Step(to=State.RETRYING, due_at=START, counts=False), Failed(code="http-503"), answer)
+
+    assert len(desk.history.attempts(delivery)) == 3
