@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -12,8 +12,12 @@ from .collect import Collect
 from .config import Settings
 from .delivery import Delivery
 from .errors import Code, Problem, Unavailable
+from .evidence.gathering import Evidence
 from .evidence.ledger import Ledger
+from .evidence.report import write_reports
 from .evidence.sealing import Sealing
+from .evidence.signers import own_certificates
+from .evidence.stamping import Stamps
 from .hub import Hub, Store
 from .intake import Intake
 from .model import Party, Schedule
@@ -133,6 +137,8 @@ def open_store(settings: Settings) -> Iterator[Store]:
             holds=Holds(database, entropy=os.urandom, known=known_to(cache(lambda: _rules(settings)))),
             cipher=payloads.cipher,
             ledger=Ledger(database, clock=now),
+            stamps=Stamps(database, clock=now),
+            evidence=_evidence(settings, database, payloads, zone=lambda: _rules(settings).zone),
             schedule=lambda: schedule(settings),
         )
     finally:
@@ -228,7 +234,8 @@ def build(settings: Settings) -> Hub:
     return Hub(
         settings=settings, intake=intake, outbox=outbox, rules=rules, schemas=schemas, judge=judge, prover=prover, trust=trust,
         sealer=sealer, adapters=adapters, destinations=destinations, entropy=entropy, metrics=telemetry.registry, watch=telemetry,
-        mending=mending, attachments=attachments, ledger=ledger,
+        mending=mending, attachments=attachments, ledger=ledger, stamps=Stamps(database, clock=now),
+        evidence=_evidence(settings, database, payloads, zone=lambda: rules.current.zone),
         mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
         queries=Queries(standby or database, payloads.unlock),
         doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign_document)},
@@ -243,6 +250,19 @@ def build(settings: Settings) -> Hub:
             _housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
         ),
     )  # fmt: skip
+
+
+def _evidence(settings: Settings, database: Database, payloads: Payloads, *, zone: Callable[[], tzinfo]) -> Evidence:
+    """Make containers whose times are written in a zone."""
+    return Evidence(
+        database=database,
+        payloads=payloads,
+        ledger=Ledger(database, clock=now),
+        stamps=Stamps(database, clock=now),
+        clock=lambda: now().astimezone(zone()),
+        report=write_reports,
+        own=lambda: own_certificates(settings.pki),
+    )
 
 
 def _housekeeping(settings: Settings, retention: Retention, *, rules: Callable[[], RuleSet], watch: Watch) -> Housekeeper:

@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry
 from .collect import Collect
 from .config import Settings
 from .errors import Problem, Unavailable
+from .evidence.gathering import Evidence
 from .evidence.ledger import Ledger
+from .evidence.stamping import Stamps
 from .intake import Intake
 from .model import MessageId, Schedule, uuid7
 from .outbox.attachments.keeping import Attachments
@@ -73,6 +75,8 @@ class Hub:
     attachments: Attachments
     holds: Holds
     ledger: Ledger
+    stamps: Stamps
+    evidence: Evidence
     certificates: Enrolment
     _database: Database
     _probe: Probe
@@ -143,6 +147,8 @@ class Store:
     holds: Holds
     cipher: Cipher
     ledger: Ledger
+    stamps: Stamps
+    evidence: Evidence
     schedule: Callable[[], Schedule]
 
 

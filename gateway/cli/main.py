@@ -16,6 +16,7 @@ from . import (
     deliveries,
     demo,
     doctor,
+    evidence,
     keys,
     ledger,
     messages,
@@ -53,6 +54,7 @@ app.add_typer(certs.app, name="certs")
 app.add_typer(db.app, name="db")
 app.add_typer(retention.app, name="retention")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(keys.app, name="keys")
 app.add_typer(attachments.app, name="attachments")
 app.command()(doctor.doctor)

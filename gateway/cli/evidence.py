@@ -1,0 +1,94 @@
+"""nsw evidence: write everything that proves a message into one file, and verify such a file without gateway, database or network."""
+
+import getpass
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.cells import set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from gateway.bootstrap import open_store
+from gateway.errors import GatewayError, Problem, explain, remedy
+from gateway.evidence.verify import Check, Verdict, verify_container
+from gateway.security import certificates
+from gateway.security.certificates import Certificate
+from gateway.security.trust import Trust
+
+from .files import read_archive, read_small, write_document
+from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, people, refuse, say, settings
+
+app = typer.Typer(no_args_is_help=True, help="Evidence: one file that proves a message's whole history, to whoever has it.")
+TITLE_CELLS = 24  # of a check's title; the longest in either language
+
+Messages = Annotated[list[str], typer.Argument(metavar="ID...", help="The gateway's ids of messages, as 'nsw messages list' shows them.")]
+Output = Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the container goes, such as evidence.asice.")]
+Container = Annotated[Path, typer.Argument(metavar="FILE", help="A container that 'nsw evidence export' wrote.")]
+Trusted = Annotated[
+    list[Path] | None,
+    typer.Option("--trust", metavar="PEM", help="The gateway's certificate or its authority's, and the time-stamp authority's."),
+]
+
+
+@app.command()
+def export(messages: Messages, *, output: Output, as_json: AsJson = False) -> None:
+    """Write documents, receipts, what was exchanged, the ledger's proof and a report into one signed container."""
+    chosen = settings()
+    try:
+        key = Trust(chosen.pki).own_key()
+        with open_store(chosen) as store:
+            data = store.evidence.export(messages, key, by=getpass.getuser())
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    write_document(output, data)
+    if as_json:
+        emit({"messages": list(dict.fromkeys(messages)), "file": str(output), "bytes": len(data)})
+    else:
+        told = say("evidence-written", count=str(len(set(messages))), file=str(output), bytes=f"{len(data):,}")
+        paragraph(people(), Text(f"✓ {told}", style="green"), indent=0, hanging=2)
+
+
+@app.command()
+def verify(file: Container, *, trust: Trusted = None, as_json: AsJson = False) -> None:
+    """Verify a container with nothing but the file and trust anchors. Ends with 1 where any check fails."""
+    if not trust:
+        misuse("evidence-trust")
+    verdict = verify_container(read_archive(file), [c for path in trust for c in _certificates(path)])
+    if as_json:
+        emit(verdict.as_json(language()))
+    else:
+        _print(people(), str(file), verdict)
+    raise typer.Exit(GOOD if verdict.valid else REFUSED)
+
+
+def _certificates(path: Path) -> Sequence[Certificate]:
+    data = read_small(path)
+    try:
+        return certificates.read_pem(data) if b"-----BEGIN" in data else (certificates.read(data),)
+    except ValueError:
+        misuse("certificate-not-read", path=path)
+
+
+def _print(console: Console, name: str, verdict: Verdict) -> None:
+    told = say(
+        "evidence-good" if verdict.valid else "evidence-bad", files=str(len(verdict.files)), messages=", ".join(verdict.messages) or "-"
+    )
+    sign, style = ("✓", "green") if verdict.valid else ("✗", "bold red")
+    paragraph(console, Text(f"{sign} {name}: {told}", style=style), indent=0, hanging=2)
+    for check in verdict.checks:
+        _print_check(console, check)
+    for file in (name for name, passed in verdict.files.items() if not passed):
+        console.print(Text.assemble(("  ✗ ", "red"), file))
+
+
+def _print_check(console: Console, check: Check) -> None:
+    spoken = language()
+    sign, style = (("✓", "green"), "dim") if check.passed else (("✗", "red"), "bold")
+    title = set_cell_size(explain(Problem(text=f"evidence.check-{check.number}"), spoken), TITLE_CELLS)
+    paragraph(
+        console, Text.assemble(sign, f" {check.number:>2} {title} ", (check.detail(spoken), style)), indent=2, hanging=TITLE_CELLS + 6
+    )
+    for advice in dict.fromkeys(filter(None, (remedy(problem, spoken) for problem in check.problems))):
+        paragraph(console, Text.assemble(("→ ", "cyan"), (advice, "green")), indent=7, hanging=2)

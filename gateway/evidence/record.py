@@ -1,0 +1,111 @@
+"""What a container tells of itself, evidence.json: whose messages, who signed them, what happened, and the heads that prove it."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import Code, NotReadable, Problem
+
+from .packing import MAX_FILES, MAX_NAME
+
+NAME = "evidence.json"
+MAX_BYTES = 32 * 1024 * 1024
+MAX_EVENTS = 20_000  # of one message; one that is tried for a month has some 5,000
+MAX_PATH = 64  # a tree of 2^63 leaves
+
+Text = Annotated[str, Field(max_length=4000)]
+FileName = Annotated[str, Field(max_length=MAX_NAME)]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    """Strict both ways: what is written is what is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SignerPart(_Part):
+    """Who signed a document, as the certificate says; `signed_at` is what the signature states, None where it states no time."""
+
+    role: Literal["person", "system"]
+    name: Text
+    organization: Text
+    tax_code: Text
+    contact: Text
+    certificate: Hash
+    issuer: Text
+    signed_at: AwareDatetime | None
+
+
+class DeliveryPart(_Part):
+    """One delivery as it stood."""
+
+    id: Text
+    party: Text
+    state: Text
+    attempts: int
+    reference: Text
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class EventPart(_Part):
+    """One leaf under the head of `head` leaves: its exact text, its position, and the path to the root, in hex."""
+
+    head: int
+    leaf: Annotated[str, Field(max_length=65_536)]
+    position: int
+    path: Annotated[tuple[Hash, ...], Field(max_length=MAX_PATH)]
+
+
+class MessagePart(_Part):
+    """One message: `waiting` counts events that no signed head covers yet, `files` are its own."""
+
+    id: Text
+    state: Text
+    received_at: AwareDatetime
+    channel: Text
+    proof: Text
+    sender: Text
+    receiver: Text
+    procedure: Text
+    type: Text
+    function: Text
+    reference: Text
+    code: Text
+    signers: tuple[SignerPart, ...]
+    deliveries: tuple[DeliveryPart, ...]
+    events: Annotated[tuple[EventPart, ...], Field(max_length=MAX_EVENTS)]
+    waiting: int
+    files: Annotated[tuple[FileName, ...], Field(max_length=MAX_FILES)]
+
+
+class HeadPart(_Part):
+    """One signed head as LEDGER.md writes it; `stamp` names the file of its time-stamp, empty where there is none."""
+
+    signed: dict[str, object]
+    stamp: FileName
+    stamped_at: AwareDatetime | None
+
+
+class Record(_Part):
+    """All that evidence.json holds; `gateway` is the subject of the gateway's certificate."""
+
+    format: Literal["nsw evidence 1"]
+    made_at: AwareDatetime
+    gateway: Text
+    heads: Annotated[tuple[HeadPart, ...], Field(max_length=8)]
+    messages: Annotated[tuple[MessagePart, ...], Field(min_length=1, max_length=200)]
+
+
+def write_record(record: Record) -> bytes:
+    """Write what stands at NAME."""
+    return record.model_dump_json(indent=1).encode()
+
+
+def read_record(data: bytes) -> Record:
+    """Read what write_record() wrote; raises NotReadable."""
+    try:
+        return Record.model_validate_json(data if len(data) <= MAX_BYTES else b"")
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise NotReadable(Code.NOT_XML, Problem(text="evidence.record-unreadable", path=NAME)) from error
