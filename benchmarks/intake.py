@@ -24,7 +24,7 @@ from gateway.protocols.vnsw.door import VnswDoor
 from gateway.routing.judge import Judge
 from gateway.routing.rules import RuleSet, load
 from gateway.security.prover import Prover
-from gateway.security.signer import EnvelopeSealer
+from gateway.security.sealer import EnvelopeSealer
 from gateway.security.trust import Trust
 from gateway.testing import builders
 from gateway.xml.schemas import Schemas
@@ -49,7 +49,7 @@ class Bench:
     def intake(self, *, signed_reply: bool) -> tuple[Intake, VnswDoor]:
         """Put intake together; the portal accepts signatures or not."""
         rules = self.rules if signed_reply else _unsigned_replies(self.rules)
-        door = VnswDoor(rules=lambda: rules, zone=rules.zone, sign=self.sealer.sign_document)
+        door = VnswDoor(rules=lambda: rules, zone=rules.zone, sign=self.sealer.sign)
         intake = Intake(
             prover=Prover(self.trust, now, rules.zone),
             judge=Judge(self.schemas),
@@ -69,7 +69,7 @@ def measure() -> dict[str, Any]:
         schemas = Schemas.load([shipped("xsd")])
         rules = load([shipped("routing_rules")], schemas=schemas.names(), adapters=frozenset(discover()))
         trust = Trust(pki)
-        bench = Bench(pki=pki, rules=rules, schemas=schemas, trust=trust, sealer=EnvelopeSealer(trust.own_key()))
+        bench = Bench(pki=pki, rules=rules, schemas=schemas, trust=trust, sealer=EnvelopeSealer(trust.own_key(), now))
         figures: dict[str, float] = {}
         ratios = {}
         for name, person in (("system", False), ("both", True)):

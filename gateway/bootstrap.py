@@ -114,7 +114,7 @@ def load_rules(settings: Settings, schemas: Schemas, adapters: Mapping[str, Adap
     return Rules((settings.rule_folder, shipped("routing_rules")), schemas=schemas.names(), adapters=frozenset(adapters))
 
 
-def open_door(rules: Callable[[], RuleSet], adapters: Mapping[str, Adapter], *, sign: Callable[[bytes], bytes]) -> VnswDoor:
+def open_door(rules: Callable[[], RuleSet], adapters: Mapping[str, Adapter], *, sign: Callable[[bytes, str], bytes]) -> VnswDoor:
     """Open the VNSW door in every dialect: the field's, and those that adapters bring."""
     brought = tuple(dialect for adapter in adapters.values() for dialect in getattr(adapter, "dialects", ()))
     return VnswDoor(DIALECTS + brought, rules=rules, zone=rules().zone, sign=sign)
@@ -198,7 +198,7 @@ def build(settings: Settings) -> Hub:
     statuses = Statuses(settings.home / "cache" / "revocation", HttpTransport(ca_file=settings.outgoing_ca), clock=now, watch=telemetry)
     trust = Trust(settings.pki, statuses=statuses)
     key = trust.own_key()
-    sealer = EnvelopeSealer(key)
+    sealer = EnvelopeSealer(key, now)
     upgrade(settings.database)
     database = open_database(settings.database)
     entropy = Randomness()
@@ -238,7 +238,7 @@ def build(settings: Settings) -> Hub:
         evidence=_evidence(settings, database, payloads, zone=lambda: rules.current.zone),
         mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
         queries=Queries(standby or database, payloads.unlock),
-        doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign_document)},
+        doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign)},
         history=History(database, payloads),
         certificates=_enrolment(settings, trust, database, entropy=entropy),
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),

@@ -27,6 +27,7 @@ from .routing.rules import RuleSet
 from .security.prover import Prover
 
 SIGNATURE_MARK = b"SignatureValue"  # what every XML signature holds, escaped or not
+SECURITY_MARK = b"wss-wssecurity-secext"  # what every message with a WS-Security header holds
 NO_ADDRESS_PAUSE = timedelta(seconds=10)  # until somebody writes the party's address; nobody's failure
 PROBE_PAUSE = timedelta(seconds=1)  # a failed probe costs no attempt and soon waits again in the queue
 
@@ -94,7 +95,8 @@ class Delivery:
         demanded = adapter.profile.replies_signed
         if demanded or SIGNATURE_MARK in reply.body:  # without a look inside, most replies show that nobody signed them
             signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
-            self.prover.prove_reply(signed, route.party, demanded=demanded)
+            secured = reply.body if SECURITY_MARK in reply.body else b""
+            self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured)
 
     def _policy(self, party: PartyCode) -> RetryPolicy:
         found = self.rules().party(party)

@@ -30,7 +30,7 @@ from .routing.rules import Rules
 from .security.certificates import Certificate
 from .security.enrolment import Enrolment
 from .security.prover import Prover
-from .security.signer import EnvelopeSealer
+from .security.sealer import EnvelopeSealer
 from .security.trust import Trust
 from .store.engine import PING
 from .store.probe import Probe

@@ -22,6 +22,10 @@ def uuid7(now: datetime, random: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+SIGNATURES = ("none", "xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509", "cms-detached")  # the profiles there are
+ON_MESSAGE = frozenset({"wss-x509"})  # those whose signature stands around the envelope, in the message that carries it
+
+
 # --- who ---------------------------------------------------------------------------------------------------------
 
 
@@ -56,16 +60,29 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Concession:
+    """What a party may use although it is weak, until a date: "sha1", "rsa-1024", "dsa"."""
+
+    allow: frozenset[str]
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SealProfile:
-    """What signatures a party sends or accepts: "none" or "xmldsig".
+    """What signatures a party sends or accepts: one of SIGNATURES.
 
     `until` ends an exception, `bound_to` names what proves an unsigned party instead:
-    "network:127.0.0.0/8", "certificate:<sha256 hex>", "key:<name>".
+    "network:127.0.0.0/8", "certificate:<sha256 hex>", "key:<name>". `algorithms` are short names such as "ecdsa-sha256"; none
+    given are all that are safe. `clock_skew` is how far its clock and ours may differ.
     """
 
     signature: str = "xmldsig"
     until: datetime | None = None
     bound_to: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] = ()
+    min_rsa_bits: int = 2048
+    clock_skew: timedelta = timedelta(minutes=5)
+    concessions: tuple[Concession, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +150,7 @@ class Party:
     maintenance: tuple[Window, ...] = ()
     collects: bool = False  # it fetches from its mailbox; nothing is sent to it
     retention: Periods | None = None  # where it asks for longer than the procedure
+    revocation: Literal["require", "prefer", "off"] = "prefer"  # what an unknown status of its certificate does: refuse, be told, nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,11 +297,15 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
-    """What the sealer signs before a request leaves: `document` under `profile`; `wrap` then makes the body of it."""
+    """What the sealer signs before a request leaves: `document` under `profile`; `wrap` then makes the body of it.
+
+    `algorithms` are those that the receiver takes, by their short names; none given are all.
+    """
 
     profile: str
     document: bytes
     wrap: Callable[[bytes], bytes]
+    algorithms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

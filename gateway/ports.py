@@ -46,10 +46,14 @@ Watch = Callable[[str, "Mapping[str, object]"], None]  # one event a story step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What a door found inside the outer wrapper: the payload's bytes, still proven by nothing. Only doors make it."""
+    """What a door found inside the outer wrapper: the payload's bytes, still proven by nothing. Only doors make it.
+
+    `message` is the SOAP message it was in, where that has a security header: the prover judges it.
+    """
 
     wrapper: Wrapper
     payload: bytes
+    message: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from .suggest import nearest
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 366 * 86_400}  # a year never ends before the law's
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d|wd|y)")
 MAX_TIMEOUT = timedelta(seconds=60)  # a claim's lease outlives it: what may still be under way must never be sent a second time
+MAX_SKEW = timedelta(hours=1)  # a clock that is wrong by more is mended, not allowed for
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _OFFSET = re.compile(r"([+-])(\d{2}):([0-5]\d)")
 _BOUND = re.compile(r"(?:certificate:[0-9a-f]{64}|key:[\w.-]{1,64})")
@@ -83,6 +84,12 @@ def _timeout(text: str) -> str:
     return text
 
 
+def _skew(text: str) -> str:
+    if _duration(text) > MAX_SKEW:
+        raise PydanticCustomError("skew", "-", {"found": text})
+    return text
+
+
 def _path(text: str) -> str:
     if not is_path(text):
         raise PydanticCustomError("path", "-", {"found": text})
@@ -131,6 +138,8 @@ Element = Annotated[str, _matching(r"[A-Za-z_][\w.-]*", "element")]
 SpanText = Annotated[str, AfterValidator(lambda text: (read_span(text), text)[1])]
 Duration = Annotated[str, AfterValidator(lambda text: (_duration(text), text)[1])]
 Timeout = Annotated[str, AfterValidator(_timeout)]
+Skew = Annotated[str, AfterValidator(_skew)]
+Algorithm = Literal["rsa-sha256", "rsa-sha384", "rsa-sha512", "ecdsa-sha256", "ecdsa-sha384"]
 Weekly = Annotated[str, _matching(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d", "weekly")]
 Language = Annotated[str, _matching(r"[a-z]{2}", "language")]
 Expression = Annotated[str, StringConstraints(min_length=1)]
@@ -173,18 +182,30 @@ class IdentityForm(Form):
     unit: Annotated[str, StringConstraints(max_length=20)] = ""
 
 
+class ConcessionForm(Form):
+    """One of `concessions`: what a party may use although it is weak, and until when."""
+
+    allow: Annotated[list[Literal["sha1", "rsa-1024", "dsa"]], Field(min_length=1)]
+    until: date | datetime
+
+
 class SendsForm(Form):
     """What signatures a party sends; none is an exception with an end and a bond."""
 
-    signature: Literal["xmldsig", "none"] = "xmldsig"
+    signature: Literal["xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509", "none"] = "xmldsig"
     until: date | datetime | None = None
     bound_to: list[Annotated[str, AfterValidator(_bound)]] = []
+    algorithms: list[Algorithm] = []
+    min_rsa_bits: Annotated[int, Field(ge=2048, le=8192)] = 2048
+    clock_skew: Skew = "5m"
+    concessions: list[ConcessionForm] = []
 
 
 class AcceptsForm(Form):
     """What signatures a party accepts."""
 
-    signature: Literal["xmldsig", "none"] = "xmldsig"
+    signature: Literal["xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509", "none"] = "xmldsig"
+    algorithms: list[Algorithm] = []
 
 
 class LimitsForm(Form):
@@ -258,6 +279,7 @@ class PartyForm(Form):
     maintenance: list[WindowForm] = []
     collects: bool = False
     retention: RetentionForm | None = None
+    revocation: Literal["require", "prefer", "off"] = "prefer"
 
 
 class GatewayForm(Form):

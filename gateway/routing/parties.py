@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
-from gateway.model import Identity, Limits, Party, PartyCode, Periods, RetryPolicy, SealProfile, Window
+from gateway.model import Concession, Identity, Limits, Party, PartyCode, Periods, RetryPolicy, SealProfile, Window
 
 from .forms import DAYS, GatewayForm, IdentityForm, PartyForm, RetentionForm, SendsForm, WindowForm, midnight, read_span
 from .sources import Fault, Place, Source
@@ -32,7 +32,7 @@ def make_party(form: PartyForm, *, endpoint: str, zone: tzinfo) -> Party:
         adapter=form.adapter or "",
         dialect=dict(form.dialect),
         sends=_sends(form.sends, zone),
-        accepts=SealProfile(signature=form.accepts.signature),
+        accepts=SealProfile(signature=form.accepts.signature, algorithms=tuple(form.accepts.algorithms)),
         person_signature=form.person_signature,
         sends_for=frozenset(PartyCode(code) for code in form.sends_for),
         endpoint=endpoint,
@@ -53,6 +53,7 @@ def make_party(form: PartyForm, *, endpoint: str, zone: tzinfo) -> Party:
         maintenance=tuple(make_window(window, zone) for window in form.maintenance),
         collects=form.collects,
         retention=make_periods(form.retention) if form.retention else None,
+        revocation=form.revocation,
     )
 
 
@@ -134,4 +135,12 @@ def _identity(form: IdentityForm) -> Identity:
 
 def _sends(form: SendsForm, zone: tzinfo) -> SealProfile:
     until = midnight(form.until, zone) if form.until else None
-    return SealProfile(signature=form.signature, until=until, bound_to=tuple(form.bound_to))
+    return SealProfile(
+        signature=form.signature,
+        until=until,
+        bound_to=tuple(form.bound_to),
+        algorithms=tuple(form.algorithms),
+        min_rsa_bits=form.min_rsa_bits,
+        clock_skew=read_span(form.clock_skew).calendar,
+        concessions=tuple(Concession(allow=frozenset(c.allow), until=midnight(c.until, zone)) for c in form.concessions),
+    )

@@ -1,10 +1,13 @@
 """Policies: which algorithms, key sizes and shapes a signature may have. The one place to allow or forbid an algorithm."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
+from gateway.model import SealProfile
 from gateway.xml.namespaces import DS, ENVELOPED, EXC_C14N
 
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
@@ -93,6 +96,44 @@ PERMISSIVE = Policy(
     bare_keys=True,
     needs_trust=False,
 )  # fmt: skip
+
+
+# --- what one party may use -------------------------------------------------------------------------------------------
+
+WEAK_METHODS = {  # what a dated concession adds; HMAC has none, because a secret that two share proves nothing to a third
+    "sha1": ((Method(uri=f"{DS}rsa-sha1", family="rsa", key="rsa", hash="sha1"),), {f"{DS}sha1": "sha1"}),
+    "dsa": ((Method(uri="http://www.w3.org/2009/xmldsig11#dsa-sha256", family="dsa", key="dsa", hash="sha256"),), {}),
+    "rsa-1024": ((), {}),
+}
+CONCEDED_RSA_BITS = 1024
+SATISFIED_BY: Mapping[str, frozenset[str]] = MappingProxyType({  # a profile -> those that prove at least as much
+    "xmldsig": frozenset({"xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt"}),
+    "xades-b-b": frozenset({"xades-b-b", "xades-b-t", "xades-b-lt"}),
+    "xades-b-t": frozenset({"xades-b-t", "xades-b-lt"}),
+    "xades-b-lt": frozenset({"xades-b-lt"}),
+})  # fmt: skip
+
+
+def for_party(profile: SealProfile, *, at: datetime) -> Policy:
+    """Give the policy for what a party signs: the gateway's, narrowed by its data, widened by what is conceded to it at a moment."""
+    if not profile.algorithms and not profile.concessions and profile.min_rsa_bits == GATEWAY.min_rsa_bits:
+        return GATEWAY
+    return _policy(profile, frozenset(name for c in profile.concessions if at < c.until for name in c.allow))
+
+
+@lru_cache(maxsize=256)  # parties with wishes of their own
+def _policy(profile: SealProfile, conceded: frozenset[str]) -> Policy:
+    methods, digests = dict(GATEWAY.methods), dict(GATEWAY.digests)
+    if profile.algorithms:
+        methods = {uri: m for uri, m in methods.items() if uri.rpartition("#")[2] in profile.algorithms}
+    for name in conceded:
+        added, hashes = WEAK_METHODS[name]
+        methods.update({m.uri: m for m in added})
+        digests.update(hashes)
+    bits = CONCEDED_RSA_BITS if "rsa-1024" in conceded else profile.min_rsa_bits
+    return replace(GATEWAY, methods=MappingProxyType(methods), digests=MappingProxyType(digests), min_rsa_bits=bits)
+
+
 POLICIES: Mapping[str, Policy] = MappingProxyType({p.name: p for p in (GATEWAY, PERMISSIVE)})
 
 

@@ -20,11 +20,13 @@ from gateway.ports import Clock, Directory, Opened, Proven
 from gateway.xml.envelope import read_header
 from gateway.xml.parse import parse
 
-from . import senders, verifier
+from . import senders, stamps, verifier, wss
 from .certificates import Certificate
-from .policy import SYSTEM
+from .policy import SATISFIED_BY, SYSTEM, for_party
+from .properties import ReadStamp
 from .trust import Registry, Trust
-from .verifier import Found, Verified
+from .verifier import Found, Terms, Verified
+from .wss import MessageProof
 
 _FROM = "/Envelope/Header/From"
 
@@ -56,32 +58,53 @@ class Prover:
         sender = _sender(header.sender, directory)
         case = _Case(sender=sender, channel=channel, directory=directory, registry=self._trust.registry, at=self._clock())
         _check_channel_party(case)
-        found = verifier.find(root, opened.payload)
-        _check_profile(case, found)
-        system = verifier.verify_system(found, at=case.at, registered=partial(_may_sign, case)) if found.system is not None else None
-        person = (
-            verifier.verify_person(found, at=case.at, anchors=case.registry.anchors_for("person")) if found.person is not None else None
-        )
+        found, terms = verifier.find(root, opened.payload), _terms(sender, case.registry, at=case.at)
+        message = self._message(opened, case, terms)
+        _check_profile(case, found, message)
+        registered = partial(_may_sign, case)
+        system = verifier.verify_system(found, at=case.at, registered=registered, terms=terms) if found.system is not None else None
+        persons = case.registry.anchors_for("person")
+        person = verifier.verify_person(found, at=case.at, anchors=persons, terms=terms) if found.person is not None else None
         if found.system is not None:
             _take_out(found.system)
+        _check_level(case, system)
         return Proven(
             payload=opened.payload, root=root, header=header, sender=case.sender,
-            signers=tuple(v.signer for v in (person, system) if v), proof="signature" if system else channel.kind,
-            warnings=_warnings(system, person),
+            signers=tuple(v.signer for v in (person, system, message) if v), proof="signature" if system or message else channel.kind,
+            warnings=_warnings(system or message, person),
         )  # fmt: skip
 
-    def prove_reply(self, payload: bytes | None, party: Party, *, demanded: bool) -> Verified | None:
+    def prove_reply(self, payload: bytes | None, party: Party, *, demanded: bool, message: bytes = b"") -> Verified | MessageProof | None:
         """Prove what a partner answered; `payload` is the envelope in its reply, None where there is none. Gives None where it is unsigned.
 
-        Raises NotProven where its signature is not the partner's own or not good, and where one is demanded and missing.
+        `message` is the SOAP message around it, where that has a security header. Raises NotProven where a signature is not the
+        partner's own or not good, and where one is demanded and missing.
         """
+        at, registered = self._clock(), partial(self._is_partners, party)
+        terms = _terms(party, self._trust.registry, at=at)
         found = _find_if_readable(payload)
         if found is not None and found.system is not None:
-            return verifier.verify_system(found, at=self._clock(), registered=lambda leaf: party.code in self._trust.owners(leaf))
+            return verifier.verify_system(found, at=at, registered=registered, terms=terms)
+        if message and wss.is_demanded(message):
+            return wss.verify(message, at=at, registered=registered, policy=terms.policy, skew=terms.skew)
         # (26) who signs its replies signs each of them
         if demanded:
             raise NotProven(Code.SIGNATURE, Problem(text="signature.reply-unsigned", values={"check": "26", "sender": party.code}))
         return None
+
+    def _message(self, opened: Opened, case: _Case, terms: Terms) -> MessageProof | None:
+        """Prove the SOAP message around the payload, where its security header asks to be judged."""
+        if not opened.message or not wss.is_demanded(opened.message):
+            return None
+        return wss.verify(opened.message, at=case.at, registered=partial(_may_sign, case), policy=terms.policy, skew=terms.skew)
+
+    def _is_partners(self, party: Party, leaf: Certificate) -> bool:
+        """Say whether a certificate is registered for a party; raises NotProven where it was revoked."""
+        registry = self._trust.registry
+        if party.code not in registry.owners_of(leaf):
+            return False
+        registry.check_status(leaf, party.revocation, at=self._clock())
+        return True
 
 
 def _find_if_readable(payload: bytes | None) -> Found | None:
@@ -116,12 +139,29 @@ def _may_sign(case: _Case, leaf: Certificate) -> bool:
     if owners and not any(senders.may_send(o, case.sender.code, case.directory) for o in owners):
         values = {"check": "23", "signer": ", ".join(sorted(owners)), "sender": case.sender.code}
         raise NotProven(Code.PARTY, Problem(text="signature.signer-not-sender", path=SYSTEM.path, values=values))
+    if owners:
+        case.registry.check_status(leaf, case.sender.revocation, at=case.at)
     return bool(owners)
 
 
-def _check_profile(case: _Case, found: Found) -> None:
-    # (22) the system's signature is there, or an exception that has not ended allows its absence on this very channel
+def _terms(party: Party, registry: Registry, *, at: datetime) -> Terms:
+    """Say by what a party's signatures are judged, as its data has it."""
+    profile = party.sends
+    return Terms(policy=for_party(profile, at=at), skew=profile.clock_skew, read_stamp=_stamp_reader(registry))
+
+
+def _stamp_reader(registry: Registry) -> ReadStamp | None:
+    anchors = registry.anchors_for(stamps.PURPOSE)
+    return stamps.reader(anchors) if anchors.certificates else None
+
+
+def _check_profile(case: _Case, found: Found, message: MessageProof | None) -> None:
+    # (22) the signature of the sender's profile is there, or an exception that has not ended allows its absence on this very channel
     profile = case.sender.sends
+    if profile.signature == "wss-x509":
+        if message is None:
+            raise _profile_refusal(Code.SIGNATURE, "message-unsigned", case)
+        return
     if profile.signature != "none":
         if found.system is None:
             raise _profile_refusal(Code.SIGNATURE, "system-missing", case)
@@ -131,6 +171,14 @@ def _check_profile(case: _Case, found: Found) -> None:
         raise _profile_refusal(Code.SIGNATURE, "exception-ended", case)
     if not ended and not _bound(case.channel, profile.bound_to):
         raise _profile_refusal(Code.PARTY, "channel-not-bound", case)
+
+
+def _check_level(case: _Case, system: Verified | None) -> None:
+    # (22) the system's signature is of the sender's profile, or of one that proves more
+    asked = case.sender.sends.signature
+    if system is not None and system.profile not in SATISFIED_BY.get(asked, {system.profile}):
+        values = {"check": "22", "sender": case.sender.code, "found": system.profile, "expected": asked}
+        raise NotProven(Code.SIGNATURE, Problem(text="signature.profile-lower", path=SYSTEM.path, values=values))
 
 
 def _profile_refusal(code: Code, name: str, case: _Case) -> NotProven:
@@ -163,7 +211,7 @@ def _take_out(signature: _Element) -> None:
         slot.remove(signature)  # its tail is white space in a slot that held nothing else (SIG-2)
 
 
-def _warnings(system: Verified | None, person: Verified | None) -> tuple[Problem, ...]:
+def _warnings(system: Verified | MessageProof | None, person: Verified | None) -> tuple[Problem, ...]:
     """Say what no signature covers."""
     if system is not None:
         return ()

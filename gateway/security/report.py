@@ -12,7 +12,8 @@ NAMES = MappingProxyType({
     9: "transforms", 10: "digest-method", 11: "key-info", 12: "key", 13: "signature-value", 14: "value-prefixes", 15: "signature",
     16: "digest", 17: "validity", 18: "trust", 19: "key-usage", 20: "sender-known", 21: "channel", 22: "profile", 23: "signer-is-sender",
     24: "revocation", 25: "second-opinion", 26: "reply", 27: "properties-signed", 28: "properties", 29: "signing-certificate",
-    30: "signing-time", 31: "time-stamp", 32: "validation-data", 50: "cms-form", 51: "cms-algorithm", 52: "cms-signer",
+    30: "signing-time", 31: "time-stamp", 32: "validation-data", 40: "wss-header", 41: "wss-token", 42: "wss-reference",
+    43: "wss-covered", 44: "wss-time", 50: "cms-form", 51: "cms-algorithm", 52: "cms-signer",
     53: "cms-attributes", 54: "cms-digest", 55: "cms-signature",
 })  # fmt: skip
 

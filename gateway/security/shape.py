@@ -63,7 +63,7 @@ def check_key(key: Key, method: Method, at: _Element | None, policy: Policy = GA
         raise refusal(12, "key-kind-mismatch", at, key=key.name, method=method.uri)
     if method.curve and key.curve != method.curve:
         raise refusal(12, "key-curve", at, key=key.name, expected=method.curve)
-    if key.kind == "rsa" and not rsa_allowed(key, policy):
+    if (key.kind == "rsa" and not rsa_allowed(key, policy)) or (key.kind == "dsa" and key.bits < policy.min_rsa_bits):
         raise refusal(12, "key-weak", at, key=key.name, minimum=str(policy.min_rsa_bits))
 
 

@@ -3,17 +3,15 @@
 import base64
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lxml.etree import _Element
 
 from gateway.errors import Code, NotValid, Problem
-from gateway.model import Request
 from gateway.xml.canonical import canonical, digest, needed_prefixes
 from gateway.xml.namespaces import DS, ENVELOPED, EXC_C14N
 from gateway.xml.parse import parse
 
-from .certificates import Certificate
 from .keys import SigningKey
 from .policy import PERSON, SYSTEM, XMLENC, Place
 
@@ -77,35 +75,6 @@ def sign_enveloped(document: bytes, key: SigningKey, *, qualify: Qualify | None 
     bare, prefixes = _written(root)
     at = bare.rindex(b"</")
     return bare[:at] + _signature(bare, key, place=SYSTEM, uri="", prefixes=prefixes, qualify=qualify) + bare[at:]
-
-
-class EnvelopeSealer:
-    """Signs what leaves: implements ports.Sealer."""
-
-    def __init__(self, key: SigningKey) -> None:
-        """Seal with the gateway's key."""
-        self._key = key
-
-    @property
-    def certificate(self) -> Certificate:
-        """The certificate that partners verify with."""
-        return self._key.certificates[0]
-
-    def renew(self, key: SigningKey) -> None:
-        """Seal with another key from now on; whatever is being signed keeps the one it began with."""
-        self._key = key
-
-    def seal(self, request: Request) -> Request:
-        """Sign the request's document and wrap it; a request without a Seal passes unchanged."""
-        if request.seal is None or request.seal.profile == "none":
-            return request
-        if request.seal.profile != "xmldsig":
-            raise NotValid(Code.SIGNATURE, Problem(text="signature.seal-unknown", values={"found": request.seal.profile}))
-        return replace(request, body=request.seal.wrap(self.sign_document(request.seal.document)), seal=None)
-
-    def sign_document(self, envelope: bytes) -> bytes:
-        """Sign an envelope, such as a reply."""
-        return sign_system(envelope, self._key)
 
 
 def _written(element: _Element) -> tuple[bytes, tuple[str, ...]]:

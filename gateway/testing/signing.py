@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,7 +15,7 @@ from gateway.model import Channel, Party, PartyCode, SealProfile, Wrapper
 from gateway.ports import Opened, Proven
 from gateway.security import certificates, devpki, signer
 from gateway.security.certificates import Certificate
-from gateway.security.keys import SigningKey, load_key
+from gateway.security.keys import KeyInMemory, SigningKey, load_key
 from gateway.security.prover import Prover
 from gateway.security.trust import Trust
 
@@ -93,6 +94,17 @@ class Bench:
         except GatewayError as refusal:
             return refusal
         raise AssertionError("accepted what must be refused")
+
+
+def private_key_of(key: SigningKey) -> PrivateKey:
+    """Take the private key out, for other implementations to sign with."""
+    return cast("KeyInMemory", key._key)._key  # noqa: SLF001  # what no product code may do
+
+
+def private_pem_of(key: SigningKey) -> bytes:
+    """Write the private key, for other programs to sign with."""
+    form = serialization.PrivateFormat.PKCS8
+    return private_key_of(key).private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
 def self_signed(key: PrivateKey) -> Certificate:

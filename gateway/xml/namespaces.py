@@ -15,6 +15,9 @@ EXC_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
 XADES132 = "http://uri.etsi.org/01903/v1.3.2#"
 XADES_PROPERTIES = "http://uri.etsi.org/01903#SignedProperties"  # what the second reference of a XAdES signature is to
 
+WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
+
 XML = "http://www.w3.org/XML/1998/namespace"
 XS = "http://www.w3.org/2001/XMLSchema"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"

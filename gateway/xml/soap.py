@@ -8,7 +8,7 @@ from lxml import etree
 
 from gateway.errors import Code, NotReadable, Problem
 
-from .namespaces import SOAP11, SOAP12, WSA, WSA_2004, WSA_NONE
+from .namespaces import SOAP11, SOAP12, WSA, WSA_2004, WSA_NONE, WSSE
 from .parse import line_of, parse
 
 MEDIA_TYPES = MappingProxyType({"1.1": "text/xml; charset=utf-8", "1.2": "application/soap+xml; charset=utf-8"})
@@ -16,16 +16,19 @@ MEDIA_TYPES = MappingProxyType({"1.1": "text/xml; charset=utf-8", "1.2": "applic
 _NAMESPACES = MappingProxyType({"1.1": SOAP11, "1.2": SOAP12})
 _VERSIONS = MappingProxyType({f"{{{namespace}}}Envelope": version for version, namespace in _NAMESPACES.items()})
 _ADDRESSING = frozenset({WSA, WSA_2004, WSA_NONE})  # the door dispatches on the body, so an address may be left unread
+_SECURITY = f"{{{WSSE}}}Security"  # judged by whoever proves the message
+_SECURITY_PATH = MappingProxyType({version: f"{{{namespace}}}Header/{_SECURITY}" for version, namespace in _NAMESPACES.items()})
 _PLAIN = re.compile(r"[\w .,:/@+-]*", re.ASCII)  # nothing to escape: codes, numbers, times, most words
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoapBody:
-    """What stands in a SOAP body; `version` is "1.1" or "1.2"."""
+    """What stands in a SOAP body; `version` is "1.1" or "1.2", `secured` says that the message has a security header."""
 
     version: str
     child: etree._Element
+    secured: bool = False
 
 
 def unwrap(data: bytes) -> SoapBody:
@@ -37,7 +40,8 @@ def unwrap(data: bytes) -> SoapBody:
     version = _VERSIONS.get(root.tag)
     if version is None:
         raise _not_soap("soap-root", root, found=root.tag)
-    return SoapBody(version=version, child=_child(root, _NAMESPACES[version]))
+    child = _child(root, _NAMESPACES[version])
+    return SoapBody(version=version, child=child, secured=root.find(_SECURITY_PATH[version]) is not None)
 
 
 def wrap(body_child: bytes, *, version: str) -> bytes:
@@ -91,7 +95,7 @@ def _child(root: etree._Element, namespace: str) -> etree._Element:
 
 def _check_understood(header: etree._Element, namespace: str) -> None:
     demanded = header.get(f"{{{namespace}}}mustUnderstand", "").strip() in ("1", "true")
-    if demanded and etree.QName(header).namespace not in _ADDRESSING:
+    if demanded and etree.QName(header).namespace not in _ADDRESSING and header.tag != _SECURITY:
         raise _not_soap("soap-must-understand", header, found=etree.QName(header).text)
 
 

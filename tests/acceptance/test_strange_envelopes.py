@@ -31,7 +31,8 @@ from gateway.routing.judge import Judge
 from gateway.security.devpki import generate
 from gateway.security.keys import SigningKey
 from gateway.security.prover import Prover
-from gateway.security.signer import EnvelopeSealer, sign_person, sign_system
+from gateway.security.sealer import EnvelopeSealer
+from gateway.security.signer import sign_person, sign_system
 from gateway.security.trust import Trust
 from gateway.testing import builders
 from gateway.testing.applicant import declarant_key, party_key
@@ -91,7 +92,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     adapters, schemas = discover(), load_schemas(chosen)
     rules = load_rules(chosen, schemas, adapters)
     trust = Trust(chosen.pki)
-    sealer = EnvelopeSealer(trust.own_key())
+    sealer = EnvelopeSealer(trust.own_key(), lambda: NOW)
     outbox = MemoryOutbox(clock=lambda: NOW, entropy=os.urandom)
     intake = Intake(
         prover=Prover(trust, lambda: datetime.now(UTC), rules.current.zone),
@@ -102,7 +103,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         entropy=os.urandom,
         watch=lambda _event, _fields: None,
     )
-    door = open_door(lambda: rules.current, adapters, sign=sealer.sign_document)
+    door = open_door(lambda: rules.current, adapters, sign=sealer.sign)
     return Bench(intake=intake, soap=door, portal=party_key(chosen.pki), declarant=declarant_key(chosen.pki))
 
 

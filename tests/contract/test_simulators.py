@@ -14,7 +14,7 @@ from gateway.lifecycle import Accepted, Delivered, Failed, Outcome, Rejected
 from gateway.model import Request
 from gateway.security.devpki import generate
 from gateway.security.keys import load_key
-from gateway.security.signer import EnvelopeSealer
+from gateway.security.sealer import EnvelopeSealer
 from gateway.testing import applicant, builders, simulate
 from gateway.testing.contents import Consignment
 from gateway.testing.simulator import RunningSimulator
@@ -49,7 +49,7 @@ def encoded(agency: RunningSimulator, *, kind: str = "", payload: bytes | None =
 
 
 def delivered(agency: RunningSimulator, request: Request, pki: Path) -> Outcome:
-    sealer = EnvelopeSealer(load_key(pki / "gateway.key.pem", pki / "gateway.cert.pem"))
+    sealer = EnvelopeSealer(load_key(pki / "gateway.key.pem", pki / "gateway.cert.pem"), lambda: datetime.now(UTC))
     adapter = entry_points(group="nsw_gateway.adapters")[agency.simulator.name].load()
     with HttpTransport() as transport:
         outcome: Outcome = adapter.decode(transport.send(sealer.seal(request), timeout=TIMEOUT))
@@ -113,7 +113,7 @@ def test_an_agency_that_accepts_signatures_refuses_an_unsigned_envelope(agency: 
 
 @pytest.mark.parametrize("agency", sorted(SIGNED), indirect=True)
 def test_an_agency_that_accepts_signatures_refuses_an_altered_envelope(agency: RunningSimulator, pki: Path) -> None:
-    sealer = EnvelopeSealer(load_key(pki / "gateway.key.pem", pki / "gateway.cert.pem"))
+    sealer = EnvelopeSealer(load_key(pki / "gateway.key.pem", pki / "gateway.cert.pem"), lambda: datetime.now(UTC))
     sealed = sealer.seal(encoded(agency))
     altered = replace(sealed, body=sealed.body.replace(b"Rotterdam", b"Antwerpen"))
     assert altered.body != sealed.body

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives import serialization
 from lxml import etree
 
 from gateway.security.keys import SigningKey
-from gateway.testing.signing import Bench
+from gateway.testing.signing import Bench, private_pem_of
 
 KINDS = ["portal", "rsa", "p384"]
 PEM = serialization.Encoding.PEM
@@ -52,7 +52,7 @@ def test_we_prove_what_it_signs(bench: Bench, kind: str) -> None:
     xmlsec.template.add_transform(reference, xmlsec.constants.TransformExclC14N)
     xmlsec.template.add_x509_data(xmlsec.template.ensure_key_info(node))
     context = xmlsec.SignatureContext()
-    private = key._key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = private_pem_of(key)
     context.key = xmlsec.Key.from_memory(private, xmlsec.constants.KeyDataFormatPem)
     context.key.load_cert_from_memory(key.certificates[0].x509.public_bytes(PEM), xmlsec.constants.KeyDataFormatPem)
 

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 import signxml
-from cryptography.hazmat.primitives import serialization
 from lxml import etree
 from lxml.etree import _Element
 from signxml.algorithms import CanonicalizationMethod, SignatureMethod
@@ -15,7 +14,7 @@ from gateway.security import signer
 from gateway.security.general import verify_file
 from gateway.security.keys import SigningKey
 from gateway.security.question import Question
-from gateway.testing.signing import NOW, Bench
+from gateway.testing.signing import NOW, Bench, private_pem_of
 from gateway.xml.parse import parse
 
 KINDS = ["portal", "rsa", "p384"]
@@ -27,7 +26,7 @@ def signed_by_signxml(document: _Element, key: SigningKey, *, reference: str | N
         signature_algorithm=SignatureMethod(key.algorithm),
         c14n_algorithm=CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0,
     )
-    pem = key._key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = private_pem_of(key)
     certificate = key.certificates[0].x509
     signed: _Element = made.sign(document, key=pem, cert=[certificate], reference_uri=reference, always_add_key_value=False)
     return signed

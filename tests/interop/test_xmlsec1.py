@@ -11,7 +11,7 @@ from lxml import etree
 from gateway.security import signer, xades
 from gateway.security.keys import SigningKey
 from gateway.testing import builders
-from gateway.testing.signing import NOW, Bench, People, unsigned
+from gateway.testing.signing import NOW, Bench, People, private_pem_of, unsigned
 from gateway.xml import envelope as envelopes
 from gateway.xml.parse import parse
 
@@ -101,7 +101,7 @@ def files(bench: Bench, kind: str, folder: Path) -> str:
     certificate = folder / "cert.pem"
     certificate.write_bytes(key.certificates[0].x509.public_bytes(serialization.Encoding.PEM))
     private = folder / "key.pem"
-    private.write_bytes(key._key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    private.write_bytes(private_pem_of(key))
     return f"{private},{certificate}"
 
 

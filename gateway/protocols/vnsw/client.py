@@ -7,7 +7,7 @@ from lxml import etree
 
 from gateway.errors import GatewayError
 from gateway.lifecycle import Delivered, Failed, Outcome, Rejected
-from gateway.model import Envelope, Party, Reply, Request, Route, Seal
+from gateway.model import ON_MESSAGE, Envelope, Party, Reply, Request, Route, Seal
 from gateway.xml import soap
 from gateway.xml.envelope import forward
 from gateway.xml.parse import parse
@@ -18,6 +18,7 @@ from .reply import RECEIVED, REFUSED
 from .wrapping import field_of, local_name, operation_of, request
 
 SUCCESS = range(200, 300)
+UNSIGNED_INSIDE = ON_MESSAGE | {"none"}  # profiles of receivers whose envelope carries no signature unless they ask to keep the person's
 MAX_REASON = 1000  # characters of a partner's reason that are kept and shown
 
 
@@ -61,13 +62,14 @@ def encode(dialect: Dialect, envelope: Envelope, route: Route) -> Request:
         office=party.dialect.get("office_code", envelope.sender if spelled.office_of == "sender" else party.code),
         document_type=document_type,
     )
-    sealed = party.accepts.signature == "xmldsig"
+    profile = party.accepts.signature
+    sealed = profile != "none"
     return Request(
         endpoint=route.endpoint,
         action=spelled.action,
         body=b"" if sealed else wrapping(document),
         headers={"content-type": _media_type(wrapping.version, spelled.action)},
-        seal=Seal(profile="xmldsig", document=document, wrap=wrapping) if sealed else None,
+        seal=Seal(profile=profile, document=document, wrap=wrapping, algorithms=party.accepts.algorithms) if sealed else None,
     )
 
 
@@ -119,7 +121,7 @@ def _document(envelope: Envelope, party: Party, document_type: str) -> bytes:
         document_type=document_type,
         version=party.dialect.get("version"),
         slots=_strict(envelope.document.slots),
-        keep_person=party.accepts.signature == "xmldsig" or party.person_signature == "keep",
+        keep_person=party.accepts.signature not in UNSIGNED_INSIDE or party.person_signature == "keep",
     )
 
 

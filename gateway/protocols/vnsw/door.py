@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import tzinfo
 
 from gateway.errors import Code, NotReadable, Problem, explain
-from gateway.model import Arrival, Header, Identity, Receipt, Refusal, Reply, Wrapper
+from gateway.model import ON_MESSAGE, Arrival, Header, Identity, Receipt, Refusal, Reply, Wrapper
 from gateway.ports import Directory, Opened
 from gateway.xml import soap
 
@@ -33,9 +33,9 @@ class VnswDoor:
         *,
         rules: Callable[[], Directory],
         zone: tzinfo,
-        sign: Callable[[bytes], bytes],
+        sign: Callable[[bytes, str], bytes],
     ) -> None:
-        """`sign` puts our SystemSignature into a canonical envelope; it is called only where a result asks for it."""
+        """`sign` signs a canonical envelope, or the message around it, by a profile; it is called only where a result asks for it."""
         self._dialects: Mapping[tuple[str, str], Dialect] = {(d.namespace, d.request): d for d in dialects}
         self._rules = rules
         self._zone = zone
@@ -51,7 +51,8 @@ class VnswDoor:
         try:
             body = soap.unwrap(arrival.body)
             spoken = body.version
-            return self._opened(body)
+            opened = self._opened(body)
+            return replace(opened, message=arrival.body) if body.secured else opened
         except NotReadable as refusal:
             problems = (replace(p, values={**p.values, "soap": spoken}) for p in refusal.problems)
             raise NotReadable(refusal.code, *problems) from refusal
@@ -64,8 +65,10 @@ class VnswDoor:
             raise ValueError("a receipt without what was opened")
         dialect = self._dialect(opened.wrapper.operation)
         envelope = self._envelope(dialect, opened.wrapper, result)
-        sealed = self._sign(envelope) if result.seal == "xmldsig" else envelope
+        sealed = envelope if result.seal == "none" or result.seal in ON_MESSAGE else self._sign(envelope, result.seal)
         body = soap.wrap(response(dialect, sealed), version=opened.wrapper.version)
+        if result.seal in ON_MESSAGE:
+            body = self._sign(body, result.seal)
         return Reply(status=200, body=body, headers={"content-type": soap.media_type(opened.wrapper.version)})
 
     # --- opening ---

@@ -21,7 +21,7 @@ from gateway.ports import Adapter
 from gateway.protocols.vnsw.door import VnswDoor
 from gateway.routing.judge import Judge
 from gateway.security.prover import Prover
-from gateway.security.signer import EnvelopeSealer
+from gateway.security.sealer import EnvelopeSealer
 from gateway.store import postgres
 from gateway.transport.http import HttpTransport
 

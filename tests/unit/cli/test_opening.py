@@ -16,7 +16,7 @@ NOW = datetime(2026, 10, 12, tzinfo=UTC)
 
 @pytest.fixture
 def door(checked: Rules) -> Inbound:
-    return open_door(lambda: checked.current, discover(), sign=bytes)
+    return open_door(lambda: checked.current, discover(), sign=lambda document, _: document)
 
 
 def nobody() -> Inbound:

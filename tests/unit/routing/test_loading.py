@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import NotValid, Problem, explain, remedy
-from gateway.model import PartyCode, Periods, Subject
+from gateway.model import Concession, PartyCode, Periods, SealProfile, Subject
 from gateway.routing.procedures import Span
 from gateway.routing.rules import RuleSet, RulesInvalid, load, route_named
 
 Edit = Callable[[str, str, str], None]
 Faults = Callable[..., list[Problem]]
 PARTIES, PROCEDURE = "parties.toml", "procedures/M/p.toml"
+COLLECTOR = 'code = "CUSTOMS"'  # a party that says nothing of signatures
 NOW = datetime(2026, 10, 12, tzinfo=UTC)
 
 
@@ -266,6 +267,17 @@ def test_stored_delivery_to_a_dropped_party_is_refused(rules: RuleSet) -> None:
         (PARTIES, 'timeout = "3s"', "concurrency = 0", "too-small", "party#3.limits.concurrency"),
         (PARTIES, 'timeout = "3s"', "concurrency = 1000", "too-large", "party#3.limits.concurrency"),
         (PARTIES, 'languages = ["vi", "en"]', "languages = []", "too-short", "gateway.languages"),
+        (PARTIES, COLLECTOR, f'{COLLECTOR}\nsends = {{ signature = "hmac" }}', "want-choice", "party#3.sends.signature"),
+        (PARTIES, COLLECTOR, f'{COLLECTOR}\nsends = {{ algorithms = ["rsa-sha1"] }}', "want-choice", "party#3.sends.algorithms#1"),
+        (PARTIES, COLLECTOR, f"{COLLECTOR}\nsends = {{ min_rsa_bits = 1024 }}", "too-small", "party#3.sends.min_rsa_bits"),
+        (PARTIES, COLLECTOR, f'{COLLECTOR}\nsends = {{ clock_skew = "2h" }}', "want-skew", "party#3.sends.clock_skew"),
+        (
+            PARTIES,
+            COLLECTOR,
+            f'{COLLECTOR}\nsends = {{ concessions = [{{ allow = ["sha1"] }}] }}',
+            "key-missing",
+            "party#3.sends.concessions#1.until",
+        ),
         (PARTIES, 'adapter = "agency"', 'adapter = "agency"\nsends_for = ["PORTALS"]', "party-unknown", "party#2.sends_for#1"),
         ("rules.toml", 'version = "t"', "version = 1", "want-text", "version"),
     ],
@@ -368,3 +380,18 @@ def test_refusal_names_problems_but_no_content(folder: Path, edit: Edit) -> None
         load([folder])
 
     assert "secret" not in str(raised.value)
+
+
+def test_what_a_party_signs_by_is_read_whole(folder: Path, edit: Edit) -> None:
+    said = 'sends = { signature = "xades-b-t", algorithms = ["ecdsa-sha256"], min_rsa_bits = 3072, clock_skew = "10m",'
+    weak = ' concessions = [{ allow = ["sha1", "rsa-1024"], until = 2027-06-30 }] }'
+    edit(PARTIES, COLLECTOR, f'{COLLECTOR}\naccepts = {{ signature = "wss-x509", algorithms = ["rsa-sha256"] }}\n{said}{weak}')
+
+    party = load([folder]).party("CUSTOMS")
+
+    assert party is not None
+    assert party.accepts == SealProfile(signature="wss-x509", algorithms=("rsa-sha256",))
+    assert party.sends == SealProfile(
+        signature="xades-b-t", algorithms=("ecdsa-sha256",), min_rsa_bits=3072, clock_skew=timedelta(minutes=10),
+        concessions=(Concession(allow=frozenset({"sha1", "rsa-1024"}), until=datetime(2027, 6, 29, 17, tzinfo=UTC)),),
+    )  # fmt: skip

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from gateway.errors import GatewayError
 from gateway.security import cms, der
 from gateway.security.keys import SigningKey
-from gateway.testing.signing import NOW, Bench
+from gateway.testing.signing import NOW, Bench, private_key_of
 
 DOCUMENT = "<a>đơn</a>\n".encode()
 KINDS = ["portal", "rsa", "p384"]
@@ -63,7 +63,7 @@ def test_what_another_implementation_signs_verifies(bench: Bench, kind: str) -> 
     key: SigningKey = getattr(bench, kind)
     hashed = hashes.SHA384() if kind == "p384" else hashes.SHA256()
     options = [pkcs7.PKCS7Options.DetachedSignature, pkcs7.PKCS7Options.Binary]
-    builder = pkcs7.PKCS7SignatureBuilder().set_data(DOCUMENT).add_signer(key.certificates[0].x509, key._key, hashed)
+    builder = pkcs7.PKCS7SignatureBuilder().set_data(DOCUMENT).add_signer(key.certificates[0].x509, private_key_of(key), hashed)
 
     signed = builder.sign(serialization.Encoding.DER, options)
 
@@ -76,7 +76,11 @@ def test_sig_50_whatever_is_no_signed_data_is_refused(signature: bytes) -> None:
 
 
 def test_sig_50_content_inside_the_signature_is_refused(bench: Bench) -> None:
-    builder = pkcs7.PKCS7SignatureBuilder().set_data(DOCUMENT).add_signer(bench.rsa.certificates[0].x509, bench.rsa._key, hashes.SHA256())
+    builder = (
+        pkcs7.PKCS7SignatureBuilder()
+        .set_data(DOCUMENT)
+        .add_signer(bench.rsa.certificates[0].x509, private_key_of(bench.rsa), hashes.SHA256())
+    )
 
     assert check_of(DOCUMENT, builder.sign(serialization.Encoding.DER, [pkcs7.PKCS7Options.Binary])) == "50"
 

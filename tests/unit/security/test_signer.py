@@ -6,8 +6,8 @@ from lxml import etree
 from gateway.errors import Code, GatewayError
 from gateway.model import Request, Seal
 from gateway.security import signer, verifier
+from gateway.security.sealer import EnvelopeSealer
 from gateway.security.shape import SIGNATURE
-from gateway.security.signer import EnvelopeSealer
 from gateway.testing import builders
 from gateway.testing.signing import NOW, Bench
 from gateway.xml import envelope as envelopes
@@ -124,7 +124,7 @@ def test_sealer_signs_and_wraps_what_asks_for_it(bench: Bench) -> None:
     seal = Seal(profile="xmldsig", document=bench.envelope(), wrap=lambda signed: b"<soap>" + signed + b"</soap>")
     request = Request(endpoint="http://127.0.0.1:9/", action="", body=b"", seal=seal)
 
-    sealed = EnvelopeSealer(bench.portal).seal(request)
+    sealed = EnvelopeSealer(bench.portal, lambda: NOW).seal(request)
 
     assert sealed.seal is None
     assert bench.prove(sealed.body[6:-7]).proof == "signature"
@@ -133,11 +133,11 @@ def test_sealer_signs_and_wraps_what_asks_for_it(bench: Bench) -> None:
 def test_sealer_passes_a_request_without_a_seal(bench: Bench) -> None:
     request = Request(endpoint="http://127.0.0.1:9/", action="", body=b"as it is")
 
-    assert EnvelopeSealer(bench.portal).seal(request) is request
+    assert EnvelopeSealer(bench.portal, lambda: NOW).seal(request) is request
 
 
 def test_sealer_refuses_a_profile_it_does_not_know(bench: Bench) -> None:
     seal = Seal(profile="as4", document=b"", wrap=lambda signed: signed)
 
     with pytest.raises(GatewayError):
-        EnvelopeSealer(bench.portal).seal(Request(endpoint="", action="", body=b"", seal=seal))
+        EnvelopeSealer(bench.portal, lambda: NOW).seal(Request(endpoint="", action="", body=b"", seal=seal))

@@ -349,7 +349,7 @@ class FakeHub:
         self.mailboxes = FakeMailboxes()
         self.destinations = FakeDestinations()
         self.holds = FakeHolds()
-        self.doors = {"vnsw": VnswDoor(rules=lambda: self.rules, zone=ZONE, sign=lambda envelope: envelope)}
+        self.doors = {"vnsw": VnswDoor(rules=lambda: self.rules, zone=ZONE, sign=lambda envelope, _: envelope)}
         self.trust = SimpleNamespace(registry=SimpleNamespace(owners=self.owners))
         self.metrics = CollectorRegistry()
         Counter("nsw_events", "Events.", ("event",), registry=self.metrics).labels("message.accepted").inc()

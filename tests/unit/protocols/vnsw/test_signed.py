@@ -15,7 +15,8 @@ from gateway.protocols.vnsw.payload import payload_of
 from gateway.protocols.vnsw.wrapping import field_of
 from gateway.security import devpki, verifier
 from gateway.security.keys import load_key
-from gateway.security.signer import EnvelopeSealer, sign_person
+from gateway.security.sealer import EnvelopeSealer
+from gateway.security.signer import sign_person
 from gateway.testing import builders
 from gateway.xml import soap
 from gateway.xml.parse import parse
@@ -32,7 +33,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sealer(pki: Path) -> EnvelopeSealer:
-    return EnvelopeSealer(load_key(pki / "gateway.key.pem", pki / "gateway.cert.pem"))
+    return EnvelopeSealer(load_key(pki / "gateway.key.pem", pki / "gateway.cert.pem"), lambda: NOW)
 
 
 def subject(payload: bytes) -> str:
@@ -41,7 +42,7 @@ def subject(payload: bytes) -> str:
 
 
 def test_a_signed_reply_verifies_in_the_callers_hands(parties: Directory, sealer: EnvelopeSealer, receipt: Receipt) -> None:
-    door = VnswDoor(rules=lambda: parties, zone=builders.ZONE, sign=sealer.sign_document)
+    door = VnswDoor(rules=lambda: parties, zone=builders.ZONE, sign=sealer.sign)
     opened = door.open(builders.arrival(builders.soap(builders.message("10/01"))))
 
     reply = door.answer(opened, replace(receipt, seal="xmldsig"))
