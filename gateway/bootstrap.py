@@ -52,6 +52,7 @@ from .security.authority import Authority
 from .security.cipher import FileCipher
 from .security.enrolment import Enrolment, Issue
 from .security.keeper import KeyKeeper
+from .security.ownkey import OwnKey, Unlocking
 from .security.prover import Prover
 from .security.randomness import Randomness
 from .security.registry import CertificateFiles
@@ -169,6 +170,12 @@ def _enrolment(settings: Settings, trust: Trust, database: Database | None, *, e
     return Enrolment(CertificateFiles(settings.pki), lambda: trust, database, clock=now, entropy=entropy, issue=issue)
 
 
+def own_key(settings: Settings) -> OwnKey:
+    """Say where the gateway's own key lies and how it is unlocked; reads nothing yet."""
+    unlocking = Unlocking(given=settings.key_pin, file=settings.key_pin_file, credentials=settings.credentials)
+    return OwnKey(settings.pki, settings.key, unlocking=unlocking)
+
+
 def schedule(settings: Settings) -> Schedule:
     """Read which periods hold for which messages; raises RulesInvalid."""
     return schedule_of(_rules(settings))
@@ -196,7 +203,7 @@ def build(settings: Settings) -> Hub:
     schemas = load_schemas(settings)
     rules = load_rules(settings, schemas, adapters)
     statuses = Statuses(settings.home / "cache" / "revocation", HttpTransport(ca_file=settings.outgoing_ca), clock=now, watch=telemetry)
-    trust = Trust(settings.pki, statuses=statuses)
+    trust = Trust(settings.pki, own=own_key(settings), statuses=statuses)
     key = trust.own_key()
     sealer = EnvelopeSealer(key, now)
     upgrade(settings.database)
@@ -359,6 +366,8 @@ def _storage(settings: Settings) -> ObjectStore:
 def _transport(settings: Settings, read: ReadContent) -> HttpTransport:
     """Reach partners with the gateway's own certificate."""
     certificate, key = settings.pki / "gateway.cert.pem", settings.pki / "gateway.key.pem"
+    if settings.key:  # TLS takes its key from a file only
+        return HttpTransport(ca_file=settings.outgoing_ca, read=read)
     return HttpTransport(client_certificate=certificate, client_key=key, ca_file=settings.outgoing_ca, read=read)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .outbox.orders import FourEyes
@@ -51,7 +51,38 @@ class Settings(BaseSettings):
     s3_access_key: str = Field(default="", repr=False, description="its access key")
     s3_secret_key: str = Field(default="", repr=False, description="its secret key; better NSW_S3_CREDENTIALS")
     s3_credentials: Path | None = Field(default=None, description="file with the access key and the secret key, a line each")
-    threads: int = Field(default=8, ge=1, le=256, description="deliveries under way at once in this process; as many threads more stand by for partners that hang")
+    key: str = Field(
+        default="",
+        pattern=r"^(file:.+|pkcs12:.+|pkcs11:[^?]+\?.+)?$",
+        description="the gateway's own key: file:PATH, pkcs12:PATH, or pkcs11:MODULE?token=LABEL&object=LABEL; "
+        "default: pki/gateway.key.pem under NSW_HOME",
+    )
+    key_pin: str = Field(default="", repr=False, description="password or PIN of that key; better NSW_KEY_PIN_FILE")
+    key_pin_file: Path | None = Field(
+        default=None, description="file with that password or PIN; default: nsw-key-pin in NSW_CREDENTIALS, where it is there"
+    )
+    credentials: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("NSW_CREDENTIALS", "CREDENTIALS_DIRECTORY"),
+        description="folder of credentials; default: CREDENTIALS_DIRECTORY, as systemd sets it",
+    )
+    mail_server: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])?(:\d{1,5})?$",
+        description="HOST or HOST:PORT of the mail server; without it no mail",
+    )
+    mail_from: str = Field(default="", pattern=r"^([^\s@,<>]+@[^\s@,<>]+)?$", description="address that mail comes from")
+    mail_to: str = Field(
+        default="",
+        pattern=r"^([^\s@,<>]+@[^\s@,<>]+(,[^\s@,<>]+@[^\s@,<>]+)*)?$",
+        description="addresses that are told of what ends, split by commas",
+    )
+    threads: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="deliveries under way at once in this process; as many threads more stand by for partners that hang",
+    )
     intake_threads: int = Field(default=4, ge=1, le=256, description="messages taken in at once in this process")
     four_eyes: FourEyes = Field(
         default=FourEyes.OFF, description="which acts of staff on deliveries wait until a second person approves them: off, bulk or all"

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bootstrap import known_parties, now, open_certificates
+from gateway.bootstrap import known_parties, now, open_certificates, own_key
 from gateway.errors import GatewayError
 from gateway.model import PartyCode
 from gateway.routing.suggest import nearest
 from gateway.security.certificates import Certificate
 from gateway.security.devpki import generate
-from gateway.security.holdings import Holding, holdings
+from gateway.security.holdings import Holding, Holdings, holdings
 from gateway.security.registry import CertificateFiles, to_pem
 
 from .asking import asker
@@ -54,7 +54,7 @@ def dev(*, as_json: AsJson = False) -> None:
 @app.command()
 def check(*, as_json: AsJson = False) -> None:
     """Say of the gateway's key and of every certificate whether it holds and for how long. Ends with 1 where one does not."""
-    found = holdings(settings().pki, at=now())
+    found = _held()
     if as_json:
         emit({
             "ok": found.good,
@@ -70,13 +70,13 @@ def check(*, as_json: AsJson = False) -> None:
 @app.command("list")
 def listed(*, as_json: AsJson = False) -> None:
     """List every certificate: whose it is, how long it lasts, its SHA-256."""
-    _show(holdings(settings().pki, at=now()).certificates, as_json=as_json)
+    _show(_held().certificates, as_json=as_json)
 
 
 @app.command()
 def expiring(*, days: Within = 60, as_json: AsJson = False) -> None:
     """List the certificates that end within some days and that no other one succeeds. Ends with 1 where there is one."""
-    found = tuple(h for h in holdings(settings().pki, at=now()).certificates if h.days < days and not h.succeeded)
+    found = tuple(h for h in _held().certificates if h.days < days and not h.succeeded)
     _show(found, as_json=as_json)
     raise typer.Exit(REFUSED if found else GOOD)
 
@@ -148,6 +148,11 @@ def rotate(*, as_json: AsJson = False) -> None:
     _did("certs-rotated", found, as_json=as_json)
 
 
+def _held() -> Holdings:
+    chosen = settings()
+    return holdings(chosen.pki, at=now(), own_key=own_key(chosen))
+
+
 def _party(spelling: str) -> PartyCode:
     parties = known_parties(settings())
     found = next((p.code for p in parties if spelling in {p.code, *p.aliases}), None)
@@ -158,7 +163,7 @@ def _party(spelling: str) -> PartyCode:
 
 def _named(which: str) -> Holding:
     """Find the one certificate whose SHA-256 begins so; ends with 2 where none does or several do."""
-    found = {h.certificate: h for h in holdings(settings().pki, at=now()).certificates if h.certificate.sha256.startswith(which.lower())}
+    found = {h.certificate: h for h in _held().certificates if h.certificate.sha256.startswith(which.lower())}
     if len(found) != 1:
         misuse("certs-which", found=which, count=str(len(found)))
     return next(iter(found.values()))

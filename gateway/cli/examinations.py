@@ -18,7 +18,7 @@ from typing import Literal
 
 from lxml import etree
 
-from gateway.bootstrap import discover, load_schemas, open_store
+from gateway.bootstrap import discover, load_schemas, open_store, own_key
 from gateway.config import Settings
 from gateway.errors import GatewayError, Problem
 from gateway.routing.rules import RuleSet, check
@@ -165,7 +165,7 @@ def _database(settings: Settings, at: datetime) -> Iterator[Finding]:
 
 
 def _certificates(settings: Settings, at: datetime) -> Iterator[Finding]:
-    found = holdings(settings.pki, at=at)
+    found = holdings(settings.pki, at=at, own_key=own_key(settings))
     for problem in found.problems:
         yield Finding(name="certificates", state="failed", told=problem)
     for held in found.certificates:

@@ -9,6 +9,7 @@ from typing import Literal
 from gateway.errors import Problem, Unavailable
 
 from .certificates import Certificate
+from .ownkey import OwnKey
 from .trust import Registry, Trust
 
 SOON = timedelta(days=60)  # a renewal at a licensed provider takes weeks
@@ -53,9 +54,9 @@ class Holdings:
         return not self.problems and all(held.valid or held.succeeded for held in self.certificates)
 
 
-def holdings(pki: Path, *, at: datetime) -> Holdings:
+def holdings(pki: Path, *, at: datetime, own_key: OwnKey | None = None) -> Holdings:
     """Look at the gateway's own key and certificate, the parties' certificates, and the anchors."""
-    trust = Trust(pki)
+    trust = Trust(pki, own=own_key)
     problems = list(trust.registry.problems)
     own: tuple[Certificate, ...] = ()
     try:

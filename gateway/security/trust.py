@@ -16,7 +16,8 @@ from gateway.model import PartyCode
 
 from . import certificates
 from .certificates import Certificate
-from .keys import SigningKey, load_key
+from .keys import SigningKey
+from .ownkey import OwnKey
 from .path import Anchors, Check, issuer_of
 from .refusal import refusal
 from .statuses import RULES, Rule, Statuses
@@ -56,9 +57,17 @@ class Registry:
 class Trust:
     """Reads `parties/<CODE>.pem`, `anchors/<purpose>/*.pem` and the gateway's own `gateway.{key,cert}.pem` under one folder."""
 
-    def __init__(self, folder: Path, *, statuses: Statuses | None = None, elapsed: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        own: OwnKey | None = None,
+        statuses: Statuses | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Name the folder; it is read at the first question. Without `statuses` nothing is asked about revocation."""
         self._folder = folder
+        self._own = own or OwnKey(folder)
         self._statuses = statuses
         self._elapsed = elapsed
         self._files: Mapping[Path, tuple[_Stamp, tuple[Certificate, ...]]] = {}
@@ -91,11 +100,11 @@ class Trust:
 
     def own_key(self) -> SigningKey:
         """Load the gateway's own key; raises Unavailable."""
-        return load_key(self._folder / "gateway.key.pem", self._folder / "gateway.cert.pem")
+        return self._own.load()
 
     def own_stamp(self) -> tuple[_Stamp | None, ...]:
         """Give what changes when the gateway's own key or certificate does."""
-        return tuple(_stamp_of(self._folder / name) for name in ("gateway.key.pem", "gateway.cert.pem"))
+        return tuple(map(_stamp_of, self._own.files))
 
     def _refresh(self) -> None:
         """Read what changed and put a new registry in the old one's place."""
