@@ -54,7 +54,7 @@ class Collect:
 
     def collect(self, party: PartyCode, *, limit: int, lease: timedelta) -> list[Parcel]:
         """Hand out what waits for a party, the longest due first; nothing is handed out twice while its lease runs."""
-        self.outbox.rescue()  # 1
+        self.outbox.rescue(spared=self._others(party))  # 1
         parcels: list[Parcel] = []
         for _ in range(MAX_ROUNDS):
             full = len(parcels) >= limit or sum(len(p.body) for p in parcels) >= MAX_BYTES
@@ -71,6 +71,10 @@ class Collect:
     def refuse(self, party: PartyCode, delivery: DeliveryId, token: str, *, reason: str) -> State:
         """End a delivery that the party will not have; raises NotValid (not its own) or Conflict (no longer handed out)."""
         return self._end(party, delivery, token, Rejected(reason=reason))
+
+    def _others(self, party: PartyCode) -> frozenset[PartyCode]:
+        """Name all other parties: whose worker is lost, only those judge who kept their own leases for a while (heartbeat.py)."""
+        return frozenset(other.code for other in self.rules().parties) - {party}
 
     def _hand_out(self, claim: Claim) -> list[Parcel]:
         """Write what a claim is about; what cannot be handed out is settled instead."""

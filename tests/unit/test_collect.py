@@ -117,6 +117,17 @@ def test_what_is_handed_out_is_in_no_other_hands_while_its_lease_runs(post: Post
     assert post.collect() == []
 
 
+def test_collect_takes_nothing_from_those_who_deliver_to_others(post: Post) -> None:
+    post.receive(parties=(NSW,))
+    (claim,) = post.outbox.claim({NSW: 1})
+    post.now += timedelta(hours=1)  # the database was away: nobody could lengthen a lease, and its holder lives
+
+    post.collect()
+
+    post.outbox.note(claim, Request(endpoint="", action="", body=b"x"))
+    assert post.state(claim.delivery) is State.SENDING
+
+
 def test_collect_hands_out_no_more_than_was_asked_for(post: Post) -> None:
     for number in range(3):
         post.receive(number)
