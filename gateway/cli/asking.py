@@ -1,6 +1,7 @@
 """What commands about messages and deliveries ask for alike: a time, and who is asking."""
 
-import getpass
+import os
+import pwd
 from datetime import datetime, timedelta
 
 from gateway.bootstrap import now
@@ -23,8 +24,8 @@ def moment(text: str | None) -> datetime | None:
 
 
 def asker() -> str:
-    """Name whoever runs the command, as the ledger knows them."""
+    """Name the account that runs the command, as the ledger knows it; never by the environment, which says whatever one likes."""
     try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # an account without a name, as in containers
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:  # an account without a name, as in containers
         return "cli:-"

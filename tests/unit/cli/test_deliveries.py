@@ -1,5 +1,6 @@
 """nsw deliveries: one delivery's history, each act on one or many, and jobs that a second person approves."""
 
+import pwd
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -227,15 +228,20 @@ def test_jobs_are_listed_paused_resumed_and_stopped(beside: Run) -> None:
 
 def test_proposal_is_approved_by_another_account_only(beside: Run, ids: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSW_FOUR_EYES", "bulk")
-    monkeypatch.setenv("LOGNAME", "lan")
+    _sit_down(monkeypatch, "lan")
     proposed = beside("deliveries", "replay", "--party", "TCHQ", "--json").json
+    monkeypatch.setenv("LOGNAME", "hoa")  # a name that anybody can take
     own = beside("deliveries", "approve", proposed["id"], "--json")
-    monkeypatch.setenv("LOGNAME", "hoa")
+    _sit_down(monkeypatch, "hoa")
     other = beside("deliveries", "approve", proposed["id"], "--json")
 
     assert (proposed["state"], own.code, own.json["errors"][0]["code"]) == ("proposed", 1, "mending.own-proposal")
     assert (other.json["state"], other.json["proposed_by"], other.json["approved_by"]) == ("running", "cli:lan", "cli:hoa")
     assert state(beside, ids[0]) == "dead"
+
+
+def _sit_down(monkeypatch: pytest.MonkeyPatch, account: str) -> None:
+    monkeypatch.setattr("pwd.getpwuid", lambda number: pwd.struct_passwd((account, "x", number, number, "", "/", "/bin/sh")))
 
 
 def test_people_are_told_who_must_approve(beside: Run, ids: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
