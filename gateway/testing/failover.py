@@ -22,6 +22,7 @@ SETTINGS = {
     "wal_keep_size": "128MB",
 }
 CONFIRMED = "SELECT sync_state = 'sync' FROM pg_stat_replication WHERE application_name = 'standby'"
+FOLLOWING = "SELECT sender_port, status FROM pg_stat_wal_receiver"
 
 
 class Pair:
@@ -66,6 +67,13 @@ class Pair:
         """Let the primary wait for nobody, as where the standby is only read."""
         self._wait_for("")
 
+    def follow(self, port: int) -> None:
+        """Have the standby reach its primary by another port, such as a proxy's."""
+        with psycopg.connect(self.standby.url, autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET primary_conninfo = '{_known(self.primary, port)}'")
+            connection.execute("SELECT pg_reload_conf()")
+            until(lambda: connection.execute(FOLLOWING).fetchall() == [(port, "streaming")], "a standby that follows")
+
     def _stand_by(self) -> None:
         self.standby.start()
         self._wait_for(STANDBY)
@@ -93,8 +101,8 @@ def replicated() -> Iterator[Pair]:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _known(server: Server) -> str:
-    return f"host=127.0.0.1 port={server.port} user={OWNER} dbname=postgres application_name={STANDBY}"
+def _known(server: Server, port: int = 0) -> str:
+    return f"host=127.0.0.1 port={port or server.port} user={OWNER} dbname=postgres application_name={STANDBY}"
 
 
 def _own(folder: Path) -> None:

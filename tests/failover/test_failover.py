@@ -10,8 +10,9 @@ import pytest
 from gateway.testing.failover import Pair
 from gateway.testing.fleet import Ground, serving
 from gateway.testing.postgres import Server
+from gateway.testing.proxy import Line, Proxy
 from gateway.testing.world import until
-from tests.failover.scenarios import CALM, failovers
+from tests.failover.scenarios import CALM, MANY, failovers
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +31,24 @@ def test_primary_that_dies_under_load_loses_nothing_and_doubles_nothing(ground: 
     assert found.delivered >= found.accepted > 0
     for name, value in asdict(found).items():
         record_property(name, value)
+
+
+def test_count_finds_what_a_standby_that_is_not_waited_for_has_lost(ground: Ground, pair: Pair) -> None:
+    pair.alone()
+    with Proxy(pair.primary.port) as line, ground.fleet(pair.url) as fleet:
+        pair.follow(line.port)
+        with fleet.loaded() as load:
+            line.be(Line.STALLED)
+            heard = len(load.answers)
+            until(lambda: len(load.answers) > heard + MANY, "answers of which the standby knows nothing")
+            line.be(Line.CUT)
+            pair.fail_over()
+            time.sleep(CALM)
+
+        found = fleet.judged(load)
+
+    assert found.lost > 0
+    assert not found.good
 
 
 def test_dead_primary_that_comes_back_unasked_acknowledges_and_delivers_nothing(ground: Ground, pair: Pair) -> None:
