@@ -1,6 +1,7 @@
 """What web and command line ask the database: search, timelines, counts; all reading."""
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +16,14 @@ from gateway.lifecycle import State
 from gateway.model import uuid7
 from gateway.ports import Database, Tx
 
+from .sharing import away
 from .tables import DELIVERIES, DOSSIERS, KEYS, LEDGER, MESSAGES, PAYLOADS, SET_ASIDE
 from .times import from_micros, to_micros
 
 T = TypeVar("T")
 MAX_PAGE = 500  # rows in one answer
+SEARCHES = 2  # at once: half of a database's readers, so that whoever takes in and delivers never waits for those who search
+BUSY_SECONDS = 5  # how long a search waits for its turn
 MAX_DIGITS = 18  # what a 64-bit integer surely holds
 
 
@@ -182,6 +186,7 @@ class Queries:
         """Take the database, and what decrypts (owner, part, content)."""
         self._database = database
         self._unlock = unlock
+        self._turns = threading.BoundedSemaphore(SEARCHES)
 
     def messages(  # noqa: PLR0913  # one parameter a filter, each by name
         self,
@@ -267,7 +272,7 @@ class Queries:
                 oldest_due=None if oldest is None else from_micros(oldest),
             )
 
-        return self._database.read(work)
+        return self._read(work)
 
     def mailbox(self, party: str) -> Mailbox:
         """Count what a party has to collect."""
@@ -283,7 +288,7 @@ class Queries:
                 oldest=None if oldest is None else from_micros(oldest),
             )
 
-        return self._database.read(work)
+        return self._read(work)
 
     def backlogs(self) -> Mapping[str, Backlog]:
         """Say what each party is owed; a party that is owed nothing is left out."""
@@ -297,8 +302,16 @@ class Queries:
         """Ask the database whether it is there; raises Unavailable."""
         self._rows(_PING)
 
+    def _read(self, work: Callable[[Tx], T]) -> T:
+        if not self._turns.acquire(timeout=BUSY_SECONDS):
+            raise away("busy")
+        try:
+            return self._database.read(work)
+        finally:
+            self._turns.release()
+
     def _rows(self, statement: Select[Any], **values: object) -> list[tuple[Any, ...]]:
-        return self._database.read(lambda tx: tx.rows(statement, **values))
+        return self._read(lambda tx: tx.rows(statement, **values))
 
     def _page(self, statement: Select[Any], values: Mapping[str, object], limit: int) -> tuple[list[tuple[Any, ...]], bool]:
         """Give at most so many rows, and whether there are more."""

@@ -1,8 +1,9 @@
 """Search over what the outbox wrote: a few messages of two dossiers, one of them refused."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,11 +14,11 @@ from gateway.lifecycle import Accepted, Delivered, Failed, Rejected, State, next
 from gateway.model import DeliveryId, Judged, MessageId, PartyCode, Receipt, Refusal, Reply, RetryPolicy, Wrapper, uuid7
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
-from gateway.ports import Database, DossierMove, Entry
+from gateway.ports import Database, DossierMove, Entry, Tx
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
-from gateway.store.queries import MAX_PAGE, Backlog, Queries
+from gateway.store.queries import MAX_PAGE, SEARCHES, Backlog, Queries
 from gateway.testing import builders
 from gateway.testing.contents import Consignment
 
@@ -277,3 +278,49 @@ def test_mailbox_tells_what_waits_what_is_held_and_what_was_set_aside(shelf: She
     assert (mailbox.waiting, mailbox.held, mailbox.set_aside) == (2, 1, 1)
     assert mailbox.oldest == START + timedelta(minutes=2)
     assert shelf.queries.mailbox("IPPC") == replace(mailbox, waiting=0, held=0, set_aside=0, oldest=None)
+
+
+@dataclass
+class Slow:
+    """A database in which every reading takes as long as a test says."""
+
+    database: Database
+    began: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def read(self, work: Callable[[Tx], object]) -> object:
+        def slow(tx: Tx) -> object:
+            self.began.release()
+            self.gate.wait(10)
+            return work(tx)
+
+        return self.database.read(slow)
+
+
+def test_slow_searches_leave_the_flow_its_readers(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("sqlite", "postgres", "queries"):
+        monkeypatch.setattr(f"gateway.store.{module}.BUSY_SECONDS", 0.05)
+    entry = shelf.accept()
+    slow = Slow(database=shelf.database)
+    queries = Queries(slow, lambda _owner, _part, content: content)  # type: ignore[arg-type]  # what reads is all it asks for
+    found: list[str] = []
+
+    def search() -> None:
+        try:
+            found.extend(row.id for row in queries.messages().items)
+        except Unavailable as busy:
+            found.append(busy.problems[0].values["cause"])
+
+    threads = [threading.Thread(target=search) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for _ in range(SEARCHES):
+        assert slow.began.acquire(timeout=5)
+    answered = shelf.outbox.answered(entry.arrival)
+    slow.gate.set()
+    for thread in threads:
+        thread.join()
+
+    assert answered is not None
+    assert found.count(entry.arrival.id) >= SEARCHES
+    assert set(found) <= {entry.arrival.id, "busy"}
