@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
 from gateway.audit import Event
@@ -18,6 +18,7 @@ from .pauses import paused_until
 from .sql import circuits as sql
 
 R = TypeVar("R")
+FURTHEST = datetime(9999, 1, 1, tzinfo=UTC)  # for ever, and still a time in every zone
 
 
 class Destinations:
@@ -45,7 +46,7 @@ class Destinations:
             if until <= tx.now():
                 raise NotValid(Code.SCHEMA, Problem(text="outbox.pause-past", values={"until": until.isoformat()}))
             tx.changed(sql.KNOW, of=party)
-            tx.changed(sql.PAUSE, of=party, until=to_micros(until), by=by, why=reason)
+            tx.changed(sql.PAUSE, of=party, until=to_micros(min(until, FURTHEST)), by=by, why=reason)
             write_leaf(tx, Event(kind="staff.paused", at=tx.now(), values={"by": by, "party": party, "until": until.isoformat()}))
 
         self._database.commit(work)

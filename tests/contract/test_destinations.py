@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -169,6 +169,16 @@ def test_pause_that_is_over_already_is_refused(shared: Destinations, database: D
 
     assert refused.value.problems[0].text == "outbox.pause-past"
     assert (shared.standings(), leaves(database)) == ((), [])
+
+
+def test_pause_without_end_can_be_told_in_every_zone(shared: Destinations) -> None:
+    shared.pause(BNN, until=datetime.max.replace(tzinfo=UTC), by="lan", reason="x")
+
+    party = make_entry(parties=(BNN,)).routes[0].party
+    (told,) = notices([party], shared.standings(), now=START, zone=timezone(14 * HOUR))
+
+    assert told.text == "outbox.party-paused"
+    assert told.values["until"].startswith("9999-")
 
 
 def test_parties_that_are_away_or_paused_are_told_of_in_the_gateways_zone() -> None:
