@@ -1,7 +1,7 @@
 """Puts the gateway together: the only file that names concrete classes; finds the adapters and checks the rules against them."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from functools import cache
@@ -11,7 +11,7 @@ from pathlib import Path
 from .collect import Collect
 from .config import Settings
 from .delivery import Delivery
-from .errors import Code, Problem, Unavailable
+from .errors import Code, Problem, Unavailable, explain, remedy
 from .evidence.gathering import Evidence
 from .evidence.ledger import Ledger
 from .evidence.report import write_reports
@@ -51,6 +51,9 @@ from .routing.rules import Rules, RuleSet, load
 from .security.authority import Authority
 from .security.cipher import FileCipher
 from .security.enrolment import Enrolment, Issue
+from .security.expiry import Expiry
+from .security.expiry import notices as expiry_notices
+from .security.holdings import Holding, held_in
 from .security.keeper import KeyKeeper
 from .security.ownkey import OwnKey, Unlocking
 from .security.prover import Prover
@@ -69,6 +72,7 @@ from .store.standby import StandbyFirst
 from .store.times import utc
 from .telemetry import Telemetry, logger
 from .transport.http import HttpTransport, Signing
+from .transport.mail import Mailer
 from .transport.parts import ReadContent
 from .xml.schemas import Schemas
 from .xml.shipped import shipped
@@ -252,6 +256,7 @@ def build(settings: Settings) -> Hub:
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
         _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), sealing, keeping, statuses),
         _last=(
+            _expiry(settings, lambda: held_in(trust.registry, (sealer.certificate,), at=now()), database, watch=telemetry),
             Mender(mending, bell=orders, watch=telemetry),
             Collector(attachments, watch=telemetry),
             _housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
@@ -270,6 +275,18 @@ def _evidence(settings: Settings, database: Database, payloads: Payloads, *, zon
         report=write_reports,
         own=lambda: own_certificates(settings.pki),
     )
+
+
+def _expiry(settings: Settings, held: Callable[[], Sequence[Holding]], database: Database, *, watch: Watch) -> Expiry:
+    """Watch the ends of certificates, and tell by mail where a mail server is set."""
+
+    def send(ending: Sequence[Holding]) -> None:
+        mailer = Mailer(server=settings.mail_server, sender=settings.mail_from, receivers=settings.mail_to.split(","))
+        told = [f"{n.path}: {explain(n, spoken)}\n  {remedy(n, spoken)}" for spoken in ("vi", "en") for n in expiry_notices(ending)]
+        mailer.send(explain(Problem(text="certificates.mail", values={"count": str(len(ending))}), "vi"), "\n\n".join(told) + "\n")
+
+    complete = settings.mail_server and settings.mail_from and settings.mail_to
+    return Expiry(held, database, send=send if complete else None, clock=now, watch=watch)
 
 
 def _housekeeping(settings: Settings, retention: Retention, *, rules: Callable[[], RuleSet], watch: Watch) -> Housekeeper:

@@ -27,8 +27,10 @@ from .outbox.workers import Workers
 from .ports import Adapter, Cipher, Database, Entropy, Inbound, Watch
 from .routing.judge import Judge
 from .routing.rules import Rules
+from .security import expiry
 from .security.certificates import Certificate
 from .security.enrolment import Enrolment
+from .security.holdings import Holding, held_in
 from .security.prover import Prover
 from .security.sealer import EnvelopeSealer
 from .security.trust import Trust
@@ -120,8 +122,14 @@ class Hub:
         self._workers.learn()
 
     def notices(self) -> list[Problem]:
-        """Say which partners are away or paused; raises Unavailable."""
-        return list(notices(self.rules.current.parties, self.destinations.standings(), now=utc(), zone=self.rules.current.zone))
+        """Say which partners are away or paused, and which certificates end; raises Unavailable."""
+        away = notices(self.rules.current.parties, self.destinations.standings(), now=utc(), zone=self.rules.current.zone)
+        unknown = self.trust.registry.unknown_statuses(at=utc())
+        return [*away, *expiry.notices(self.held()), *unknown]
+
+    def held(self) -> tuple[Holding, ...]:
+        """List the certificates in use and how long each lasts."""
+        return held_in(self.trust.registry, (self.sealer.certificate,), at=utc())
 
     def ready(self) -> list[Problem]:
         """Say what is not ready; empty when everything is."""

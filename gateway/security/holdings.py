@@ -71,7 +71,7 @@ def held_in(registry: Registry, own: Iterable[Certificate], *, at: datetime) -> 
     """List the gateway's own certificate and those of a registry."""
     found = [_holding("gateway", None, certificate, at) for certificate in own]
     for code, held in sorted(registry.parties.items()):
-        lasting = max((c.not_after for c in held if c.valid_at(at)), default=at)
+        lasting = max((c.not_after for c in held if c.valid_at(at)), default=held[0].not_before)
         found += [_holding("party", code, c, at, succeeded=c.not_after < lasting) for c in held]
     for purpose, anchors in sorted(registry.anchors.items()):
         found += [_holding(f"anchor-{purpose}", None, certificate, at) for certificate in anchors.certificates]

@@ -2,7 +2,7 @@
 
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -44,6 +44,13 @@ class Registry:
             self.statuses.check((leaf, self.issuers[leaf]), rule, at=at)
         elif rule == "require":  # nobody can say
             raise refusal(61, "status-unknown", subject=leaf.subject)
+
+    def unknown_statuses(self, *, at: datetime) -> Iterator[Problem]:
+        """Say of which registered certificates it is not known whether they were revoked, although their authority says where to ask."""
+        for leaf, issuer in self.issuers.items():
+            if self.statuses and leaf.valid_at(at) and self.statuses.unknown(leaf, issuer, at=at):
+                values = {"subject": leaf.subject, "party": ", ".join(sorted(self.owners[leaf]))}
+                yield Problem(text="certificates.status-unknown", values=values)
 
     def owners_of(self, certificate: Certificate) -> frozenset[PartyCode]:
         """Give the parties for which exactly this certificate is registered."""

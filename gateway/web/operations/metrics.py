@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from gateway.model import Channel
 from gateway.ports import Clock
+from gateway.security.holdings import Holding
 from gateway.store.queries import Counts, Mailbox
 from gateway.web.api.gate import Gate
 from gateway.web.api.standing import PartyView, party_views
@@ -68,6 +69,21 @@ class Stored(Collector):
         return 0.0 if moment is None else max(0.0, (self._clock() - moment).total_seconds())
 
 
+class Certificates(Collector):
+    """How long certificates last; made anew for each scrape."""
+
+    def __init__(self, held: Sequence[Holding]) -> None:
+        self._held = held
+
+    def collect(self) -> Iterator[Metric]:
+        """Write the days left of each certificate; negative once it ended."""
+        labels = ["use", "party", "certificate", "succeeded"]
+        days = GaugeMetricFamily("nsw_certificate_days", "Days until a certificate ends, by its SHA-256; negative: ended.", labels=labels)
+        for held in self._held:
+            days.add_metric([held.use, held.party or "", held.certificate.sha256[:16], str(held.succeeded).lower()], held.days)
+        yield days
+
+
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Serve the metrics to whoever may read; a Prometheus server presents its key as a bearer token."""
     routes = APIRouter(tags=["operations"])
@@ -81,6 +97,7 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
             party.code: hub.queries.mailbox(party.code) for party in hub.rules.current.parties if party.collects
         }
         parties = party_views(hub.rules.current.parties, hub.destinations.standings(), hub.queries.backlogs(), now=hub.clock())
+        stored.register(Certificates(hub.held()))
         stored.register(Stored(hub.queries.counts(), mailboxes, parties, hub.clock))
         return Response(generate_latest(hub.metrics) + generate_latest(stored), media_type=CONTENT_TYPE_LATEST)
 

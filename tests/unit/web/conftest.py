@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
@@ -39,7 +40,9 @@ from gateway.outbox.holds import Hold, Kind
 from gateway.outbox.orders import Act, Order
 from gateway.ports import Claim, Inbound
 from gateway.protocols.vnsw.door import VnswDoor
+from gateway.security.holdings import Holding
 from gateway.store.queries import Backlog, Counts, DeliveryRow, Mailbox, MessageRow, Moment, Page
+from gateway.testing.signing import self_signed
 from gateway.web.app import create_app
 from gateway.xml.parse import parse
 
@@ -368,6 +371,10 @@ class FakeHub:
 
     def learn(self) -> None:
         self.learnt += 1
+
+    def held(self) -> tuple[Holding, ...]:
+        certificate = self_signed(ec.generate_private_key(ec.SECP256R1()))
+        return (Holding(use="party", party="BNN", certificate=certificate, days=12, valid=True),)
 
     def notices(self) -> list[Problem]:
         return [Problem(text="outbox.party-away", values={"party": "BNN", "since": "2026-12-31 07:55:00"})]
