@@ -57,8 +57,11 @@ class Listening(threading.Thread):
         os.close(self._mouth)
 
     def _attend(self, connection: Connection) -> None:
+        poll = select.poll()  # select() knows no file numbers beyond 1023
+        for file in (connection.fileno(), self._ears):
+            poll.register(file, select.POLLIN)
         while not self._stopping.is_set():
-            ready, _, _ = select.select([connection.fileno(), self._ears], [], [], QUIET_SECONDS)
+            ready = dict(poll.poll(QUIET_SECONDS * 1000))
             if self._ears in ready:
                 os.read(self._ears, 512)
             if self._told.is_set():

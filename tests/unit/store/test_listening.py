@@ -1,5 +1,7 @@
 """What one process tells of, the others hear."""
 
+import os
+import resource
 import threading
 from collections.abc import Iterator
 
@@ -98,3 +100,21 @@ def test_silent_server_is_asked_whether_it_is_there(ears: tuple[Ear, Ear], monke
 
     assert quiet.hears()
     quiet.listening.stop()
+
+
+def test_who_has_many_files_open_listens_too(postgres_url: str) -> None:
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]  # as with so many partners connected
+    try:
+        one, other = Ear(postgres_url), Ear(postgres_url)
+        one.listening.tell()
+
+        assert other.hears()
+        assert one.listening.is_alive()
+    finally:
+        for ear in (one, other):
+            ear.listening.stop()
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
