@@ -17,7 +17,9 @@ from .evidence.ledger import Ledger
 from .evidence.report import write_reports
 from .evidence.sealing import Sealing
 from .evidence.signers import own_certificates
+from .evidence.stamper import Stamping
 from .evidence.stamping import Stamps
+from .evidence.timestamps import Authorities
 from .hub import Hub, Store
 from .intake import Intake
 from .model import Party, Schedule
@@ -49,6 +51,7 @@ from .routing.reloading import Reloader
 from .routing.retention import schedule_of
 from .routing.rules import Rules, RuleSet, load
 from .security.authority import Authority
+from .security.certificates import Certificate, read_pem
 from .security.cipher import FileCipher
 from .security.enrolment import Enrolment, Issue
 from .security.expiry import Expiry
@@ -60,6 +63,7 @@ from .security.prover import Prover
 from .security.randomness import Randomness
 from .security.registry import CertificateFiles
 from .security.sealer import EnvelopeSealer
+from .security.stamps import PURPOSE as TSA
 from .security.statuses import Statuses
 from .security.trust import Trust
 from .store.engine import file_of, kind_of, open_database, open_standby
@@ -254,7 +258,8 @@ def build(settings: Settings) -> Hub:
         certificates=_enrolment(settings, trust, database, entropy=entropy),
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
-        _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), sealing, keeping, statuses),
+        _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), sealing, keeping, statuses,
+                *_stamping(settings, Stamps(database, clock=now), trust, watch=telemetry)),
         _last=(
             _expiry(settings, lambda: held_in(trust.registry, (sealer.certificate,), at=now()), database, watch=telemetry),
             Mender(mending, bell=orders, watch=telemetry),
@@ -262,6 +267,26 @@ def build(settings: Settings) -> Hub:
             _housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
         ),
     )  # fmt: skip
+
+
+def _stamping(settings: Settings, stamps: Stamps, trust: Trust, *, watch: Watch) -> tuple[Stamping, ...]:
+    """Have heads stamped where authorities are named."""
+    if not settings.tsa:
+        return ()
+    transport = HttpTransport(ca_file=settings.outgoing_ca)
+    authorities = Authorities(settings.tsa.split(","), transport, lambda: tsa_anchors(settings, trust))
+    return (Stamping(stamps, authorities, every=timedelta(seconds=settings.tsa_every), watch=watch),)
+
+
+def tsa_anchors(settings: Settings, trust: Trust) -> tuple[Certificate, ...]:
+    """Give the anchors of time-stamp authorities; raises Unavailable where their file cannot be read."""
+    held = trust.anchors(TSA).certificates
+    if settings.tsa_ca is None:
+        return held
+    try:
+        return held + read_pem(settings.tsa_ca.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Unavailable(Code.UNAVAILABLE, Problem(text="stamps.anchors", path=str(settings.tsa_ca))) from error
 
 
 def _evidence(settings: Settings, database: Database, payloads: Payloads, *, zone: Callable[[], tzinfo]) -> Evidence:

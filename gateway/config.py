@@ -95,6 +95,16 @@ class Settings(BaseSettings):
         pattern=r"^(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d|off)$",
         description="when retention runs, in the gateway's zone; off: only by 'nsw retention run'",
     )
+    tsa: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s,]+(,https?://[^\s,]+)*)?$",
+        description="addresses of time-stamp authorities (RFC 3161), asked in this order, with commas between; "
+        "default: the ledger's heads are signed and not stamped",
+    )
+    tsa_ca: Path | None = Field(
+        default=None, description="PEM anchors of these authorities; default: those under NSW_HOME/pki/anchors/tsa"
+    )
+    tsa_every: int = Field(default=600, ge=1, le=86_400, description="seconds between two time-stamps, at least")
     language: str = Field(default="", description="language of the command line; default: the first of the gateway's own party")
 
     @field_validator("tls_key", "tls_client_ca", mode="after")

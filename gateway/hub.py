@@ -125,7 +125,7 @@ class Hub:
         """Say which partners are away or paused, and which certificates end; raises Unavailable."""
         away = notices(self.rules.current.parties, self.destinations.standings(), now=utc(), zone=self.rules.current.zone)
         unknown = self.trust.registry.unknown_statuses(at=utc())
-        return [*away, *expiry.notices(self.held()), *unknown]
+        return [*away, *expiry.notices(self.held()), *unknown, *self.stamps.notices()]
 
     def held(self) -> tuple[Holding, ...]:
         """List the certificates in use and how long each lasts."""

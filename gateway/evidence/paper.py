@@ -10,6 +10,7 @@ from fpdf.enums import TableBordersLayout, XPos, YPos
 from fpdf.fonts import FontFace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from .report import Page, Section
@@ -18,6 +19,7 @@ _FONT = "DejaVu"
 _INK, _DIM, _MARK, _SHADE = (27, 36, 48), (90, 102, 117), (11, 79, 138), (243, 246, 249)
 _WIDTHS = {4: (25, 26, 36, 13), 5: (22, 22, 12, 22, 22)}  # of a table's columns, by how many it has
 _FACTS = (28, 72)
+_NAME = FontFace(emphasis="BOLD", color=_DIM)
 
 
 class _Paper(FPDF):
@@ -67,7 +69,7 @@ def _section(paper: _Paper, section: Section) -> None:
         paper.set_fill_color(*_MARK)
         _text(paper, section.title, size=10, style="B", colour=(255, 255, 255), height=7, fill=True)
         return
-    if paper.will_page_break(24):
+    if paper.will_page_break(34):
         paper.add_page()
     paper.ln(2.5)
     _text(paper, section.title, size=10, style="B", colour=_MARK, height=6)
@@ -79,10 +81,11 @@ def _section(paper: _Paper, section: Section) -> None:
         _table(paper, section.rows, widths=_WIDTHS[len(section.header)], header=section.header)
 
 
-def _table(paper: _Paper, rows: tuple[tuple[str, ...], ...], *, widths: tuple[int, ...], header: tuple[str, ...] = ()) -> None:
+def _table(paper: _Paper, rows: tuple[tuple[str, ...], ...], *, widths: Sequence[int], header: tuple[str, ...] = ()) -> None:
     paper.set_font(_FONT, "", 8)
     paper.set_text_color(*_INK)
     paper.set_draw_color(213, 219, 227)
+    paper.set_fill_color(255, 255, 255)
     with paper.table(
         col_widths=widths,
         line_height=4.6,
@@ -94,7 +97,11 @@ def _table(paper: _Paper, rows: tuple[tuple[str, ...], ...], *, widths: tuple[in
         wrapmode="CHAR" if not header else "WORD",
     ) as table:
         for row in (header, *rows) if header else rows:
-            table.row(row)
+            name, *values = row
+            line = table.row()
+            line.cell(name, style=None if header else _NAME)
+            for value in values:
+                line.cell(value)
 
 
 def _text(

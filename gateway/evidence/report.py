@@ -139,20 +139,21 @@ def _signer(signer: SignerPart, message: MessagePart, words: _Words) -> Rows:
 
 def _event(leaf: Mapping[str, object], position: int, words: _Words) -> tuple[str, ...]:
     at, kind = from_micros(int(str(leaf["at"]))), str(leaf["kind"])
-    details = "; ".join(f"{words.known('value', name)}: {leaf[name]}" for name in _SHOWN if leaf.get(name))
+    details = "; ".join(f"{words.known('value', name)}: {words.known('state', str(leaf[name]))}" for name in _SHOWN if leaf.get(name))
     return words.time(at), words.known("event", kind), details or NONE, str(position)
 
 
 def _heads(record: Record, words: _Words) -> Section:
-    rows = tuple(_head(part, words) for part in record.heads)
-    header = tuple(words(name) for name in ("size", "root", "sealed-at", "stamped-at"))
-    return Section(title=words("heads"), note=words("heads-note"), header=header, rows=rows)
+    names = ("size", "root", "sealed-at", "stamped-at")
+    facts = tuple((words(name), value) for part in record.heads for name, value in zip(names, _head(part, words), strict=True))
+    return Section(title=words("heads"), note=words("heads-note"), facts=facts)
 
 
 def _head(part: HeadPart, words: _Words) -> tuple[str, ...]:
     match part.signed:
         case {"head": {"size": size, "root": root, "at": str(at)}}:
-            return str(size), str(root), words.time(datetime.fromisoformat(at)), words.time(part.stamped_at)
+            stamped = words.time(part.stamped_at) if part.stamped_at else words("no-stamp")
+            return str(size), str(root), words.time(datetime.fromisoformat(at)), stamped
     return NONE, NONE, NONE, NONE
 
 

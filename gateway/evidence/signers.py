@@ -18,7 +18,7 @@ from gateway.xml.parse import parse
 from .record import SignerPart
 
 _MAX_TEXT = 400
-_CONTACTS = (NameOID.EMAIL_ADDRESS, NameOID.STREET_ADDRESS, NameOID.LOCALITY_NAME, NameOID.STATE_OR_PROVINCE_NAME, NameOID.COUNTRY_NAME)
+_CONTACTS = (NameOID.EMAIL_ADDRESS, NameOID.STREET_ADDRESS, NameOID.LOCALITY_NAME, NameOID.STATE_OR_PROVINCE_NAME)
 
 
 def own_certificates(pki: Path) -> tuple[Certificate, ...]:

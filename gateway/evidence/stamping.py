@@ -73,6 +73,13 @@ class Stamps:
 
         return self._database.read(work)
 
+    def notices(self) -> list[Problem]:
+        """Say that a time-stamp is missing, and since when; empty where none is."""
+        gap = self.standing().gap
+        if gap is None:
+            return []
+        return [Problem(text="ledger.unstamped", values={"since": gap.since.isoformat(" ", "seconds"), "cause": gap.cause})]
+
     def over(self, position: int) -> tuple[int, Stamp] | None:
         """Give the first stamp over a head that covers a leaf's position, with the head's size; None where there is none yet."""
         rows = self._database.read(lambda tx: tx.rows(sql.STAMP_OVER, position=position))

@@ -1,6 +1,6 @@
 """Time-stamps of RFC 3161: asks authorities for them, one after the other, and takes none that does not verify."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -10,7 +10,7 @@ from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 from gateway.errors import Code, NotProven, Problem, Unavailable
 from gateway.model import Reply, Request
 from gateway.ports import Transport
-from gateway.security import certificates, cms, der, stamps
+from gateway.security import cms, der, stamps
 from gateway.security.certificates import Certificate
 from gateway.security.path import Anchors
 
@@ -34,11 +34,11 @@ class Stamp:
 class Authorities:
     """Authorities in the order in which they are asked."""
 
-    def __init__(self, urls: Sequence[str], transport: Transport, anchors: Sequence[Certificate]) -> None:
-        """Ask at these addresses; what they answer must lead to `anchors`."""
+    def __init__(self, urls: Sequence[str], transport: Transport, anchors: Callable[[], Sequence[Certificate]]) -> None:
+        """Ask at these addresses; what they answer must lead to `anchors`, which may change meanwhile."""
         self.urls = tuple(urls)
         self._transport = transport
-        self._anchors = tuple(anchors)
+        self._anchors = anchors
 
     def stamp(self, data: bytes) -> Stamp:
         """Have data stamped by the first authority that does; raises Unavailable, with a problem for each, where none does."""
@@ -60,7 +60,7 @@ class Authorities:
             reply_bytes=MAX_ANSWER_BYTES,
         )
         token = _token(self._transport.send(request, timeout=PATIENCE))
-        at = verify_stamp(token, data, self._anchors)
+        at = verify_stamp(token, data, self._anchors())
         # a token for an earlier question of the same data would state an earlier time
         if asked.nonce is None or der.write_integer(asked.nonce) not in _behind_time(token):
             raise _refused("other-answer")
@@ -75,11 +75,6 @@ def verify_stamp(token: bytes, data: bytes, anchors: Sequence[Certificate]) -> d
 def certificates_in(token: bytes) -> tuple[Certificate, ...]:
     """Give the certificates that came with a token; raises NotProven where it is none."""
     return cms.read(token, _INFO).certificates
-
-
-def read_anchors(pem: bytes) -> tuple[Certificate, ...]:
-    """Read authorities' anchors; raises ValueError."""
-    return certificates.read_pem(pem)
 
 
 def _token(reply: Reply) -> bytes:

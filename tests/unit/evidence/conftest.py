@@ -1,0 +1,40 @@
+"""A court with one delivered message, and its container, made once."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.security.cipher import FileCipher
+from gateway.security.keys import load_key
+from gateway.store.engine import open_database
+from gateway.store.migrate import upgrade
+from gateway.testing.authority import StampAuthority, make_authority
+from gateway.testing.evidence import Court, hold_court
+from gateway.testing.settling import Time
+from gateway.testing.signing import Bench, make_bench
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """Keys of everybody, made once."""
+    return make_bench(tmp_path_factory.mktemp("evidence") / "pki")
+
+
+@pytest.fixture
+def court(tmp_path: Path, bench: Bench) -> Iterator[Court]:
+    """Evidence over an empty database."""
+    time = Time()
+    url = f"sqlite:///{tmp_path}/gateway.db"
+    upgrade(url)
+    with closing(open_database(url, clock=time)) as database:
+        key = load_key(bench.folder / "gateway.key.pem", bench.folder / "gateway.cert.pem")
+        yield hold_court(database, FileCipher(tmp_path / "keys", entropy=os.urandom), bench, time, key)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> StampAuthority:
+    """OpenSSL's time-stamp authority, below a root and an issuer of its own."""
+    return make_authority(tmp_path_factory.mktemp("tsa"))
