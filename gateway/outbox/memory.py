@@ -61,7 +61,7 @@ class MemoryOutbox:
         self._entropy = entropy
         self._wake = wake
         self._lock = threading.RLock()
-        self._rescued_at: datetime | None = None
+        self._latest: datetime | None = None
         self.shelf = Shelf()
 
     def answered(self, arrival: Arrival) -> Reply | None:
@@ -100,6 +100,7 @@ class MemoryOutbox:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
         now, limits = self._clock(), rates or {}
         with self._lock:
+            self._latest = max(self._latest or now, now)
             due = [row for party, limit in slots.items() for row in self._due(party, now)[:limit]]
             due += [row for party in probes for row in self._due(party, now, probe=True)[:1]]
             return [self._take(row, now, lease or LEASE) for row in due if self._permitted(row.party, limits.get(row.party), now)]
@@ -168,10 +169,11 @@ class MemoryOutbox:
 
     def _catch_up(self) -> None:
         """Make due what waits by a clock that was ahead and was set back."""
-        before, self._rescued_at = self._rescued_at, self._clock()
-        if before is not None and self._rescued_at < before:
-            waiting = [r for r in self.shelf.rows.values() if r.due_at is not None and r.due_at > self._rescued_at]
-            self.shelf.rows |= {r.id: replace(r, due_at=self._rescued_at) for r in waiting}
+        before, now = self._latest, self._clock()
+        self._latest = now
+        if before is not None and now < before:
+            waiting = [r for r in self.shelf.rows.values() if r.due_at is not None and r.due_at > now]
+            self.shelf.rows |= {r.id: replace(r, due_at=now) for r in waiting}
 
     def hurry(self, party: PartyCode) -> int:
         """Make what waits to be retried due at once and in its first order; says how many."""

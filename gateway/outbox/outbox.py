@@ -42,7 +42,7 @@ class SqlOutbox:
         self._clock = clock
         self._entropy = entropy
         self._wake = wake
-        self._rescued_at = 0  # microseconds, by the clock that leases go by
+        self._latest = 0  # microseconds: the latest time seen, by the clock that leases go by
 
     # --- intake ----------------------------------------------------------------------------------------------------
 
@@ -94,6 +94,7 @@ class SqlOutbox:
 
         def due(tx: Tx, ordinary: Executable, probe: Executable) -> list[tuple[PartyCode, tuple[Any, ...]]]:
             now, room = to_micros(tx.now()), permitted(tx, slots, limits)
+            self._latest = max(self._latest, now)
             found = [(p, row) for p, limit in room.items() for row in tx.rows(ordinary, party=p, now=now, limit=limit)]
             return found + [(p, row) for p in probes for row in tx.rows(probe, party=p, now=now)]
 
@@ -211,12 +212,12 @@ class SqlOutbox:
 
         def work(tx: Tx) -> tuple[int, int]:
             now = to_micros(tx.now())
-            if now < self._rescued_at - SET_BACK:  # what the clock made wait before would wait for as long again
+            if now < self._latest - SET_BACK:  # what the clock made wait before would wait for as long again
                 tx.changed(sql.CATCH_UP, now=now)
             lost = tx.rows(sql.LOST, now=to_micros(held_until) if held_until else now)
             return now, sum(self._give_back(tx, row) for *row, party in lost if party not in spared)
 
-        self._rescued_at, count = self._database.commit(work)
+        self._latest, count = self._database.commit(work)
         return count
 
     def handed(self, delivery: DeliveryId, token: str) -> Handed | None:

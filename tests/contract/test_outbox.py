@@ -304,7 +304,6 @@ def test_what_waits_by_a_clock_that_was_set_back_is_due(outbox: Outbox, time: Ti
     outbox.record(make_entry())
     end(outbox, claim_one(outbox), after, time)
     outbox.record(make_entry(key=b"k2"))
-    outbox.rescue()
 
     time.pass_(-timedelta(hours=2))
     assert outbox.claim({BNN: 10}) == []

@@ -197,6 +197,11 @@ class Auditor:
             case.sent.excuse = "failed"
 
     def _rescued(self, move: Move, case: Case, was: Look) -> None:
+        if not was.token:  # nobody held it: it waited by a clock that was set back
+            due = move.now.due_at if move.now else None
+            sooner = case.state is was.state and due is not None and was.due_at is not None and due < was.due_at
+            self._unless(sooner, f"delivery {move.delivery} was rescued from nobody")
+            return
         holder = self.held[was.token].process
         ended = was.lease_until is not None and was.lease_until <= self.stage.wall()
         dead = holder is not None and not holder.alive
