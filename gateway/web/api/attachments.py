@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.hub import Hub
 
 OPAQUE = "application/octet-stream"
+SEEING = frozenset({"reader", "operator"})
 Number = Annotated[int, Path(ge=1, le=1000, description="which one, from 1, as they came")]
 _CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": {OPAQUE: {}}, "description": "the bytes as received"}}
 
@@ -28,7 +29,10 @@ _CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": {OPAQUE: {}}, "des
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Show what came beside messages to whoever may see the messages; a party that collects fetches its own."""
     routes = APIRouter(prefix="/api/v1", tags=["messages"])
-    reader = gate.needs("reader", "operator", "collector")
+    caller = gate.needs(*SEEING, "collector")
+
+    def reader(channel: Annotated[Channel, Depends(caller)]) -> Channel:
+        return channel if channel.roles & SEEING else gate.belonging(channel)  # who only collects, collects for a party
 
     @routes.get("/messages/{message}/attachments", responses=refusals(404), summary="A message's attachments")
     def listed(channel: Annotated[Channel, Depends(reader)], message: MessagePath) -> AttachmentList:
