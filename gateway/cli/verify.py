@@ -12,16 +12,19 @@ from rich.text import Text
 
 from gateway.bootstrap import now
 from gateway.errors import explain, remedy
+from gateway.model import Party as Correspondent
 from gateway.protocols.vnsw.codes import field_code
 from gateway.routing.suggest import nearest
 from gateway.security import certificates
 from gateway.security.certificates import Certificate
 from gateway.security.general import verify_file
-from gateway.security.policy import GATEWAY, POLICIES, Policy
+from gateway.security.policy import GATEWAY, POLICIES, Policy, for_party
 from gateway.security.question import Question
 from gateway.security.report import Check, Report, SignatureReport
 from gateway.security.revocation import read_crls
+from gateway.security.stamps import PURPOSE, reader
 from gateway.security.trust import Trust
+from gateway.security.verifier import CLOCK_SKEW
 
 from .files import read_document, read_small
 from .installation import Installation, installation
@@ -66,17 +69,22 @@ def verify(  # noqa: PLR0913  # one parameter an option, as the contract names t
     crls = [found for path in crl or () for found in _read(path, read_crls, "crl-not-read")]
     secret = read_small(key) if key else None
     installed = installation(as_json=as_json)
+    party = None if as_party is None else _party(as_party, installed)
+    moment, registry = now() if at is None else _moment(at, installed), Trust(installed.settings.pki)
+    stamps = registry.anchors(PURPOSE)
     question = Question(
-        at=now() if at is None else _moment(at, installed),
-        registry=None if trusted else Trust(installed.settings.pki),
+        at=moment,
+        registry=None if trusted else registry,
         directory=installed.rules,
         trusted=tuple(trusted),
         untrusted=tuple(issuers),
         crls=tuple(crls),
         key=secret,
         id_names=tuple(id_attr or ()),
-        policy=chosen,
-        party=None if as_party is None else _party(as_party, installed),
+        policy=for_party(party.sends, at=moment) if party and chosen is GATEWAY else chosen,
+        party=as_party,
+        skew=party.sends.clock_skew if party else CLOCK_SKEW,
+        read_stamp=reader(stamps) if stamps.certificates else None,
     )
     inside = unwrapped(data, installed.door, at=question.at)
     report = verify_file(inside.document if inside else data, question)
@@ -111,10 +119,11 @@ def _read(path: Path, read: Callable[[bytes], Sequence[T]], fault: str) -> Seque
         misuse(fault, path=path)
 
 
-def _party(spelling: str, installed: Installation) -> str:
-    if installed.rules.party(spelling) is None:
+def _party(spelling: str, installed: Installation) -> Correspondent:
+    found = installed.rules.party(spelling)
+    if found is None:
         misuse("party-unknown", found=spelling, near=nearest(spelling, installed.rules.spellings))
-    return spelling
+    return found
 
 
 def _moment(text: str, installed: Installation) -> datetime:

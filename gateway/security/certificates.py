@@ -75,6 +75,8 @@ def read(der: bytes) -> Certificate:
     try:
         parsed = x509.load_der_x509_certificate(der)
         _ = parsed.issuer  # read when it is asked for: what cannot be read is no certificate
+        if parsed.serial_number <= 0:  # RFC 5280, 4.1.2.2
+            raise ValueError("a serial number that is not positive")  # one kind of refusal for all that is wrong
         return Certificate(
             der=der, x509=parsed, key=_key(parsed), subject=parsed.subject.rfc4514_string(),
             tax_code=tax_code(parsed.subject), sha256=hashlib.sha256(der).hexdigest(),

@@ -16,7 +16,7 @@ from gateway.errors import GatewayError, NotProven, Problem
 from gateway.xml.canonical import canonical, digest
 from gateway.xml.parse import parse
 
-from . import foreign, keyinfo, properties, revocation, secondopinion, verifier
+from . import claims, foreign, keyinfo, properties, revocation, secondopinion, verifier
 from .certificates import Certificate, Key
 from .foreign import Foreign, Reference
 from .keyinfo import Source
@@ -148,10 +148,19 @@ def _any(signature: _Element, index: int, root: _Element, question: Question) ->
     source = _judge_key(checks, read, question)
     certificate = source.certificate if source else None
     if source and certificate:
+        _judge_claims(checks, signature, certificate, [c for c in covers if c])
         _judge_foreign_trust(checks, source, certificate, signature, question)
     if question.policy.needs_trust and certificate and all(c.passed for c in checks.done):
         checks.run(lambda: secondopinion.confirm(root, index, certificate, at=question.at, id_names=question.id_names), 25)
     return checks.report(place, certificate, [c for c in covers if c])
+
+
+def _judge_claims(checks: _Checks, signature: _Element, leaf: Certificate, covers: Sequence[str]) -> None:
+    """Judge what XAdES properties claim of the certificate, where there are any."""
+    found = claims.properties_of(signature)
+    if found is not None:
+        checks.run(lambda: claims.check_covered(found, covers), 27)
+        checks.run(lambda: claims.check_certificate(found, leaf), 29, subject=leaf.subject)
 
 
 def _judge_reference(checks: _Checks, reference: Reference, read: Foreign, root: _Element, question: Question) -> str | None:

@@ -282,3 +282,38 @@ def test_missing_file_is_wrong_usage(run: Run, tmp_path: Path) -> None:
 
 def test_standard_input_is_read(run: Run, signed: bytes) -> None:
     assert run("verify", "-", stdin=signed).code == 0
+
+
+def test_xades_shows_its_checks_and_a_party_that_signs_more_is_judged_by_its_policy(run: Run, write: Write, pki: Path, home: Path) -> None:
+    key = home / "pki" / "keys" / "NSW.key.pem"
+    file = write("plain.xml", builders.message("10/01"))
+    signed = run("sign", file, "--key", key, "--cert", pki / "parties" / "NSW.pem", "--profile", "xades", "--output", home / "x.xml")
+    assert signed.code == 0
+
+    out = run("verify", home / "x.xml", "--as", "NSW")
+
+    assert out.code == 0
+    assert "✓ 27 Signed properties" in out.out
+    assert "✓ 30 Signing time" in out.out
+
+
+def test_party_that_uses_other_algorithms_is_judged_by_them(run: Run, write: Write, signed: bytes, home: Path) -> None:
+    rules = home / "rules" / "parties"
+    rules.mkdir(parents=True)
+    (rules / "x.toml").write_text(
+        """[[party]]
+code = "XNG"
+identity = { name = "X", identity = "XNG", country = "VN", ministry = "X", organization = "X" }
+sends = { algorithms = ["rsa-sha512"] }
+""",
+        "utf-8",
+    )
+
+    failed = [
+        c["number"]
+        for s in run("verify", write("s.xml", signed), "--as", "XNG", "--json").json["signatures"]
+        for c in s["checks"]
+        if not c["passed"]
+    ]
+
+    assert 6 in failed
