@@ -136,11 +136,12 @@ class Acts:
 
     def _redirect(self, tx: Tx, row: Row, word: Word) -> Mapping[str, str]:
         """End a delivery and create its successor; a party that has the message already, or will, does not get it twice."""
+        header, _ = self._header(tx, row)
         route = self._ways.route(word.order.party, word.order.route)
         party = route.party.code
         if tx.rows(sql.SERVED, message=row.message, party=party):
             raise Conflict(Code.CONFLICT, Problem(text="mending.served", values={"message": row.message, "party": party}))
-        kept = (row.dossier or dossier_of(self._header(tx, row)[0].subject)) if route.order == "dossier" else None
+        kept = (row.dossier or dossier_of(header.subject)) if route.order == "dossier" else None
         told = _move(tx, row, State.CANCELLED, act=Act.REDIRECT, cause=f"redirected: {word.order.reason}")
         successor = self._new_delivery(tx, row.message, party=party, route=route.name, dossier=kept)
         created = {"by": word.by, "job": word.job, "party": party, "predecessor": row.id}
@@ -185,7 +186,7 @@ class Acts:
     # --- what they share -------------------------------------------------------------------------------------------
 
     def _header(self, tx: Tx, row: Row) -> tuple[Header, PartyCode]:
-        """Read who sent what; raises NotValid where the message was purged."""
+        """Read who sent what, and hold it until the commit; raises NotValid where the message was purged."""
         found = tx.rows(sql.HEADER, id=row.message)
         if not found or found[0][0] is None:
             raise NotValid(Code.NOT_FOUND, Problem(text="outbox.purged", values={"message": row.message}))

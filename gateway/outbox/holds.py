@@ -64,6 +64,7 @@ class Holds:
         known = self._known(kind, value)
 
         def work(tx: Tx) -> Hold:
+            tx.rows(sql.TURN)
             if not known and not _there(tx, kind, value):
                 raise NotValid(Code.NOT_FOUND, Problem(text="retention.nothing-to-hold", values={"kind": kind, "value": value}))
             now = tx.now()

@@ -383,8 +383,8 @@ def _held_in(tx: Tx, run: Run, archive: str) -> bool:
 
 def _still_due(tx: Tx, old: Old, holds: InForce, stage: Stage) -> bool:
     """Look once more inside the commit: no hold was placed, no delivery was given a new life, nobody else was here."""
-    ended = not any(still_open for _, still_open in tx.rows(sql.LOCKED, message=old.id))
     there = tx.rows(sql.STILL_THERE if stage == "content" else sql.RECORDED, id=old.id)
+    ended = not any(still_open for _, still_open in tx.rows(sql.LOCKED, message=old.id))
     return ended and bool(there) and not _held(holds, old)
 
 

@@ -23,7 +23,8 @@ LAST = select(func.max(D.position))
 SERVED = select(literal(1)).where(
     D.message == bindparam("message"), D.party == bindparam("party"), D.state != State.CANCELLED.value
 )  # fmt: skip
-HEADER = select(MESSAGES.c.header, MESSAGES.c.sender).where(MESSAGES.c.id == bindparam("id"))
+# messages' primary key; holds the message until the commit: of two who send it on, the second sees what the first did
+HEADER = select(MESSAGES.c.header, MESSAGES.c.sender).where(MESSAGES.c.id == bindparam("id")).with_for_update(key_share=True)
 CORRECT = (
     update(DELIVERIES)
     .where(D.id == bindparam("delivery"), D.state == bindparam("from"))

@@ -48,8 +48,9 @@ LOCKED = select(D.id, D.open).where(D.message == bindparam("message")).with_for_
 # payloads' primary key
 _BYTES: Any = func.coalesce(func.length(PAYLOADS.c.document), 0) + func.length(PAYLOADS.c.body) + func.length(PAYLOADS.c.answer)
 SIZE: Select[Any] = select(_BYTES).where(PAYLOADS.c.message == bindparam("message"))
-STILL_THERE = select(literal(1)).where(M.id == bindparam("id"), ~_GONE)
-RECORDED = select(literal(1)).where(M.id == bindparam("id"))
+# messages' primary key; both hold it until the commit, so that nobody sends on what goes
+RECORDED = select(literal(1)).where(M.id == bindparam("id")).with_for_update(key_share=True)
+STILL_THERE = RECORDED.where(~_GONE)
 
 # --- purging; all by primary keys ----------------------------------------------------------------------------------------
 
@@ -101,6 +102,7 @@ TAKE_TURN = update(RUN).where(RUN.c.name == "run", RUN.c.until <= bindparam("now
 KEEP_TURN = update(RUN).where(RUN.c.name == "run", RUN.c.holder == bindparam("me")).values(until=bindparam("lease"))
 END_TURN = update(RUN).where(RUN.c.name == "run", RUN.c.holder == bindparam("me")).values(holder="", until=0, ended_at=bindparam("now"))
 FIRST_TURN = text("INSERT INTO retention_run (name, holder, until) VALUES ('run', '', 0) ON CONFLICT DO NOTHING")
+TURN = select(RUN.c.holder).where(RUN.c.name == "run").with_for_update()  # what is being purged is gone when this gives an answer
 ENDED_AT = select(RUN.c.ended_at).where(RUN.c.name == "run")
 
 # --- holds ---------------------------------------------------------------------------------------------------------------
