@@ -1,6 +1,7 @@
 """nsw certs: the development PKI, and how long keys and certificates still last."""
 
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from gateway.model import PartyCode
 from gateway.routing.suggest import nearest
 from gateway.security.certificates import Certificate
 from gateway.security.devpki import generate
+from gateway.security.enrolment import Asked
 from gateway.security.holdings import Holding, Holdings, holdings
 from gateway.security.registry import CertificateFiles, to_pem
 
@@ -31,6 +33,11 @@ Who = Annotated[str, typer.Argument(metavar="WHO", help="A party's code or alias
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The certificate in PEM, its issuers after it; - for standard input.")]
 Which = Annotated[str, typer.Argument(metavar="SHA256", help="A certificate's SHA-256, or its beginning, as 'nsw certs list' shows it.")]
 Within = Annotated[int, typer.Option("--days", metavar="N", min=0, help="Within so many days.")]
+PartyName = Annotated[str, typer.Argument(metavar="CODE", help="A party's code or alias.")]
+Csr = Annotated[Path, typer.Argument(metavar="FILE", help="The request, PKCS#10 in PEM; - for standard input.")]
+RequestId = Annotated[str, typer.Argument(metavar="ID", help="A request, as 'nsw certs requests' names it.")]
+Issued = Annotated[Path | None, typer.Option("--cert", metavar="FILE", help="The certificate that an authority issued, in PEM.")]
+Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the request, without personal data.")]
 Output = Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the request (CSR) goes.")]
 
 
@@ -146,6 +153,70 @@ def rotate(*, as_json: AsJson = False) -> None:
     except GatewayError as error:
         refuse(error, as_json=as_json)
     _did("certs-rotated", found, as_json=as_json)
+
+
+@app.command()
+def enrol(party: PartyName, file: Csr, *, as_json: AsJson = False) -> None:
+    """Take in a party's request for a certificate (CSR); it waits until a person approves it."""
+    text = read_small(file).decode("ascii", "replace")
+    try:
+        with open_certificates(settings()) as enrolment:
+            asked = enrolment.ask(_party(party), text, by=asker())
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    _decided(asked, as_json=as_json)
+
+
+@app.command()
+def requests(*, as_json: AsJson = False) -> None:
+    """List requests for certificates, the last first."""
+    try:
+        with open_certificates(settings()) as enrolment:
+            found = enrolment.requests()
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    if as_json:
+        emit({"requests": [_request_view(asked) for asked in found]})
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for asked in found:
+        table.add_row(asked.id, asked.party, asked.state, f"{asked.requested_at:%Y-%m-%d %H:%M}", Text(asked.sha256[:16], style="dim"))
+    show_table(people(), table)
+
+
+@app.command()
+def approve(request: RequestId, *, cert: Issued = None, as_json: AsJson = False) -> None:
+    """Approve a request with the certificate that an authority issued for it; a development gateway issues it itself."""
+    pem = read_small(cert) if cert else None
+    try:
+        with open_certificates(settings()) as enrolment:
+            asked = enrolment.approve(request, pem, by=asker())
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    _decided(asked, as_json=as_json)
+
+
+@app.command()
+def decline(request: RequestId, *, reason: Why, as_json: AsJson = False) -> None:
+    """Decline a request."""
+    try:
+        with open_certificates(settings()) as enrolment:
+            asked = enrolment.decline(request, by=asker(), reason=reason)
+    except GatewayError as error:
+        refuse(error, as_json=as_json)
+    _decided(asked, as_json=as_json)
+
+
+def _decided(asked: Asked, *, as_json: bool) -> None:
+    if as_json:
+        emit({"ok": True, **_request_view(asked)})
+    else:
+        told = say("certs-request", id=asked.id, party=asked.party, state=asked.state, sha256=asked.sha256)
+        paragraph(people(), Text(f"✓ {told}", style="green"), indent=0, hanging=2)
+
+
+def _request_view(asked: Asked) -> dict[str, Any]:
+    return {field.name: getattr(asked, field.name) for field in fields(asked)}
 
 
 def _held() -> Holdings:

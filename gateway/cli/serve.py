@@ -1,5 +1,6 @@
 """nsw serve, nsw work: the gateway as a process."""
 
+import resource
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ def serve(
 ) -> None:
     """Serve SOAP and REST, and deliver. Prints 'ready <base-url>' when it serves."""
     chosen = settings()
+    _write_no_core()
     try:
         lock = hold(chosen)
         hub = build(chosen)
@@ -36,6 +38,7 @@ def work() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     chosen = settings()
+    _write_no_core()
     try:
         lock = hold(chosen)
         hub = build(chosen)
@@ -47,6 +50,12 @@ def work() -> None:
     hub.stop()
     if lock:
         lock.release()
+
+
+def _write_no_core() -> None:
+    """Leave no core file: it would hold keys."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
 def _say(line: str) -> None:

@@ -88,6 +88,8 @@ def test_interface_is_described_with_examples(call: Call) -> None:
     assert paths == {
         "/api/v1/documents", "/api/v1/messages", "/api/v1/messages/{message}", "/api/v1/messages/{message}/document", "/api/v1/deliveries",
         "/api/v1/deliveries/{delivery}", "/api/v1/deliveries/{delivery}/replay", "/api/v1/deliveries/{delivery}/cancel",
+        "/api/v1/certificates", "/api/v1/certificates/next", "/api/v1/certificates/requests", "/api/v1/certificates/requests/{request}",
+        "/api/v1/certificates/requests/{request}/approve", "/api/v1/certificates/requests/{request}/decline",
         "/api/v1/holds", "/api/v1/holds/{hold}/release", "/api/v1/parties", "/api/v1/parties/{code}/pause", "/api/v1/parties/{code}/resume",
         "/api/v1/mailbox", "/api/v1/mailbox/collect", "/api/v1/mailbox/{delivery}/confirm", "/api/v1/mailbox/{delivery}/refuse",
         "/api/v1/dead-letters", "/api/v1/deliveries/{delivery}/exchange", "/api/v1/deliveries/{delivery}/redirect",
