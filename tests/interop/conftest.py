@@ -11,6 +11,7 @@ import pytest
 from gateway.testing.signing import Bench, make_bench
 
 REPOSITORY = Path(__file__).parents[2]
+PROGRAM = Path(__file__).parent / "jvm" / "Signatures.java"
 
 
 def missing(what: str) -> None:
@@ -44,5 +45,23 @@ def xmlsec1(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[bytes]]
     def run(document: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         (tmp_path / "in.xml").write_bytes(document)
         return subprocess.run([str(program), *arguments, str(tmp_path / "in.xml")], capture_output=True, check=False, timeout=30)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def java(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Compile the program once; runs it and gives what it prints."""
+    compiler, machine = shutil.which("javac"), shutil.which("java")
+    if compiler is None or machine is None:
+        missing("no JDK (apt-get install default-jdk-headless)")
+    folder = tmp_path_factory.mktemp("jvm")
+    subprocess.run([str(compiler), "-d", str(folder), str(PROGRAM)], check=True, timeout=120)
+
+    def run(*arguments: object) -> str:
+        command = [str(machine), "-cp", str(folder), "Signatures", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=120, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return run
