@@ -58,6 +58,7 @@ from .security.expiry import Expiry
 from .security.expiry import notices as expiry_notices
 from .security.holdings import Holding, held_in
 from .security.keeper import KeyKeeper
+from .security.keys import SigningKey
 from .security.ownkey import OwnKey, Unlocking
 from .security.prover import Prover
 from .security.randomness import Randomness
@@ -147,7 +148,7 @@ def open_store(settings: Settings) -> Iterator[Store]:
             cipher=payloads.cipher,
             ledger=Ledger(database, clock=now),
             stamps=Stamps(database, clock=now),
-            evidence=_evidence(settings, database, payloads, zone=lambda: _rules(settings).zone),
+            evidence=_evidence(settings, database, payloads, key=_key_when_asked(settings), zone=lambda: _rules(settings).zone),
             schedule=lambda: schedule(settings),
         )
     finally:
@@ -250,7 +251,7 @@ def build(settings: Settings) -> Hub:
         settings=settings, intake=intake, outbox=outbox, rules=rules, schemas=schemas, judge=judge, prover=prover, trust=trust,
         sealer=sealer, adapters=adapters, destinations=destinations, entropy=entropy, metrics=telemetry.registry, watch=telemetry,
         mending=mending, attachments=attachments, ledger=ledger, stamps=Stamps(database, clock=now),
-        evidence=_evidence(settings, database, payloads, zone=lambda: rules.current.zone),
+        evidence=_evidence(settings, database, payloads, key=lambda: sealing.key, zone=lambda: rules.current.zone),
         mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
         queries=Queries(standby or database, payloads.unlock),
         doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign)},
@@ -289,7 +290,13 @@ def tsa_anchors(settings: Settings, trust: Trust) -> tuple[Certificate, ...]:
         raise Unavailable(Code.UNAVAILABLE, Problem(text="stamps.anchors", path=str(settings.tsa_ca))) from error
 
 
-def _evidence(settings: Settings, database: Database, payloads: Payloads, *, zone: Callable[[], tzinfo]) -> Evidence:
+def _key_when_asked(settings: Settings) -> Callable[[], SigningKey]:
+    return Trust(settings.pki, own=own_key(settings)).own_key
+
+
+def _evidence(
+    settings: Settings, database: Database, payloads: Payloads, *, key: Callable[[], SigningKey], zone: Callable[[], tzinfo]
+) -> Evidence:
     """Make containers whose times are written in a zone."""
     return Evidence(
         database=database,
@@ -297,6 +304,7 @@ def _evidence(settings: Settings, database: Database, payloads: Payloads, *, zon
         ledger=Ledger(database, clock=now),
         stamps=Stamps(database, clock=now),
         clock=lambda: now().astimezone(zone()),
+        key=key,
         report=write_reports,
         own=lambda: own_certificates(settings.pki),
     )

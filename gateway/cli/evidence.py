@@ -15,7 +15,6 @@ from gateway.errors import GatewayError, Problem, explain, remedy
 from gateway.evidence.verify import Check, Verdict, verify_container
 from gateway.security import certificates
 from gateway.security.certificates import Certificate
-from gateway.security.trust import Trust
 
 from .files import read_archive, read_small, write_document
 from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, people, refuse, say, settings
@@ -35,11 +34,9 @@ Trusted = Annotated[
 @app.command()
 def export(messages: Messages, *, output: Output, as_json: AsJson = False) -> None:
     """Write documents, receipts, what was exchanged, the ledger's proof and a report into one signed container."""
-    chosen = settings()
     try:
-        key = Trust(chosen.pki).own_key()
-        with open_store(chosen) as store:
-            data = store.evidence.export(messages, key, by=getpass.getuser())
+        with open_store(settings()) as store:
+            data = store.evidence.export(messages, by=getpass.getuser())
     except GatewayError as error:
         refuse(error, as_json=as_json)
     write_document(output, data)

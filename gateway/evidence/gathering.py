@@ -36,10 +36,11 @@ class Evidence:
     ledger: Ledger
     stamps: Stamps
     clock: Clock
+    key: Callable[[], SigningKey]
     report: Report
     own: Callable[[], Iterable[Certificate]]  # the certificates the gateway signs and signed with
 
-    def export(self, messages: Sequence[str], key: SigningKey, *, by: str, party: PartyCode | None = None) -> bytes:
+    def export(self, messages: Sequence[str], *, by: str, party: PartyCode | None = None) -> bytes:
         """Write one container of messages; the ledger is told who asked for it.
 
         For a party, of what was exchanged with receivers only its own part. Raises NotValid where a message is not known, or there are
@@ -47,6 +48,7 @@ class Evidence:
         """
         if not 0 < len(messages) <= MAX_MESSAGES:
             raise NotValid(Code.LIMIT, Problem(text="evidence.messages", values={"limit": str(MAX_MESSAGES)}))
+        key = self.key()
         self.ledger.seal()
         self.ledger.sign(key)
         gathered = self._gather(dict.fromkeys(messages), key, party)

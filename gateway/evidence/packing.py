@@ -26,7 +26,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     bodies, entries, at = [], [], 0
     for name, content in (("mimetype", MIMETYPE.encode()), *files.items()):
         if not is_name(name):
-            raise ValueError(name)
+            raise ValueError(f"no name for a file of a container: {name!r}")
         fields = (0, 0, 0, _DAY, zlib.crc32(content), len(content), len(content), len(name))
         body = _LOCAL_FORM.pack(_LOCAL, _VERSION, *fields, 0) + name.encode("ascii") + content
         entry = _CENTRAL_FORM.pack(_CENTRAL, _VERSION, _VERSION, *fields, 0, 0, 0, 0, 0, at) + name.encode("ascii")

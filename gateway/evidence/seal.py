@@ -54,7 +54,7 @@ def read_seal(data: bytes) -> Seal:
     """Read what seal() wrote; raises NotReadable for anything else."""
     try:
         found = _read(data)
-    except (GatewayError, ValueError, TypeError) as error:
+    except (GatewayError, ValueError, TypeError, LookupError) as error:
         raise _unreadable() from error
     if _written(found) != data:
         raise _unreadable()

@@ -26,6 +26,11 @@ class Sealing(threading.Thread):
         """Sign with another key from now on."""
         self._key = key
 
+    @property
+    def key(self) -> SigningKey:
+        """The key that heads are signed with now."""
+        return self._key
+
     def run(self) -> None:
         """Seal and sign; where the database or the key is away, the next round does it."""
         while not self._stopping.wait(self._every):

@@ -34,10 +34,10 @@ class Court:
     time: Time
     bench: Bench
 
-    def deliver(self, *, key: bytes = b"k1", signed: bool = True) -> MessageId:
+    def deliver(self, *, signed: bool = True) -> MessageId:
         """Accept a message, signed by a person and the portal unless told otherwise, and deliver it to the ministry."""
         content = self.bench.signed() if signed else self.bench.envelope()
-        entry = make_entry(key=key, content=content)
+        entry = make_entry(key=os.urandom(8), content=content)
         signers = tuple(map(_signer, ("person", "system"), (self.bench.person, self.bench.portal))) if signed else ()
         document = Document(type="P11001", content=content, sha256=hashlib.sha256(content).hexdigest())
         envelope = replace(entry.envelope, document=document, signers=signers)
@@ -49,7 +49,7 @@ class Court:
 
     def export(self, *messages: str) -> bytes:
         """Write a container."""
-        return self.evidence.export(messages, self.key, by="test")
+        return self.evidence.export(messages, by="test")
 
     @property
     def anchors(self) -> tuple[Certificate, ...]:
@@ -63,7 +63,14 @@ def hold_court(database: Database, cipher: Cipher, bench: Bench, time: Time, key
     ledger, stamps = Ledger(database, clock=time), Stamps(database, clock=time)
     outbox = SqlOutbox(database, payloads, clock=time, entropy=os.urandom)
     evidence = Evidence(
-        database=database, payloads=payloads, ledger=ledger, stamps=stamps, clock=time, report=write_reports, own=lambda: key.certificates
+        database=database,
+        payloads=payloads,
+        ledger=ledger,
+        stamps=stamps,
+        clock=time,
+        report=write_reports,
+        key=lambda: key,
+        own=lambda: key.certificates,
     )
     return Court(database=database, outbox=outbox, evidence=evidence, stamps=stamps, ledger=ledger, key=key, time=time, bench=bench)
 

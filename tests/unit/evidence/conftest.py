@@ -23,15 +23,24 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return make_bench(tmp_path_factory.mktemp("evidence") / "pki")
 
 
-@pytest.fixture
-def court(tmp_path: Path, bench: Bench) -> Iterator[Court]:
-    """Evidence over an empty database."""
-    time = Time()
-    url = f"sqlite:///{tmp_path}/gateway.db"
+def _hold(folder: Path, bench: Bench) -> Iterator[Court]:
+    time, url = Time(), f"sqlite:///{folder}/gateway.db"
     upgrade(url)
     with closing(open_database(url, clock=time)) as database:
         key = load_key(bench.folder / "gateway.key.pem", bench.folder / "gateway.cert.pem")
-        yield hold_court(database, FileCipher(tmp_path / "keys", entropy=os.urandom), bench, time, key)
+        yield hold_court(database, FileCipher(folder / "keys", entropy=os.urandom), bench, time, key)
+
+
+@pytest.fixture(scope="module")
+def court(tmp_path_factory: pytest.TempPathFactory, bench: Bench) -> Iterator[Court]:
+    """Evidence that the tests of a file add to."""
+    yield from _hold(tmp_path_factory.mktemp("court"), bench)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, bench: Bench) -> Iterator[Court]:
+    """Evidence over an empty database."""
+    yield from _hold(tmp_path, bench)
 
 
 @pytest.fixture(scope="session")

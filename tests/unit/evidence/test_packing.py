@@ -1,0 +1,157 @@
+"""The ZIP of a container: one form, and no trick that makes two readers see two things."""
+
+import io
+import zipfile
+from collections.abc import Callable
+
+import pytest
+
+from gateway.errors import NotReadable
+from gateway.evidence import packing
+from gateway.evidence.packing import MIMETYPE, pack, unpack
+
+FILES = {"a.txt": b"one", "META-INF/b.xml": b"two" * 100}
+
+
+def zipped(write: Callable[[zipfile.ZipFile], None], *, first: str = MIMETYPE) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr(zipfile.ZipInfo("mimetype"), first)
+        write(file)
+    return buffer.getvalue()
+
+
+def test_what_is_packed_is_unpacked() -> None:
+    assert unpack(pack(FILES)) == (FILES, ())
+
+
+def test_any_zip_reader_reads_it_with_the_mimetype_first_and_stored() -> None:
+    with zipfile.ZipFile(io.BytesIO(pack(FILES))) as file:
+        first = file.infolist()[0]
+
+        assert file.testzip() is None
+        assert {name: file.read(name) for name in file.namelist()} == {"mimetype": MIMETYPE.encode(), **FILES}
+        assert (first.filename, first.compress_type, first.header_offset, first.extra) == ("mimetype", zipfile.ZIP_STORED, 0, b"")
+    assert pack(FILES)[30:38] == b"mimetype"
+    assert pack(FILES)[38:].startswith(MIMETYPE.encode())
+
+
+def test_every_flipped_bit_is_refused_or_told_of() -> None:
+    data = pack(FILES)
+    unseen = []
+
+    for at in range(len(data)):
+        altered = data[:at] + bytes((data[at] ^ (1 << at % 8),)) + data[at + 1 :]
+        try:
+            files, differences = unpack(altered)
+        except NotReadable:
+            continue
+        if not differences and files == FILES:
+            unseen.append(at)
+
+    assert unseen == []
+
+
+@pytest.mark.parametrize("cut", [1, 22, 60, 200, 330])
+def test_what_is_cut_off_is_told_of(cut: int) -> None:
+    data = pack(FILES)[:-cut]
+    try:
+        told = [problem.text for problem in unpack(data)[1]]
+    except NotReadable as refused:
+        told = [problem.text for problem in refused.problems]
+
+    assert told in (["evidence.not-one-form"], ["evidence.cut-short"])
+
+
+@pytest.mark.parametrize("added", [b"x", b"PK\5\6" + bytes(18), pack({"a.txt": b"other"})])
+def test_what_is_added_before_or_behind_is_told_of(added: bytes) -> None:
+    assert [problem.text for problem in unpack(pack(FILES) + added)[1]] == ["evidence.not-one-form"]
+    with pytest.raises(NotReadable):
+        unpack(b"#!" + pack(FILES))
+
+
+@pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a/../b", "a//b", "a\\b", "C:a", "", ".", "a/", "./a", "á", "a\0b"])
+def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no name"):
+        pack({name: b""})
+    raw = pack({"x" * len(name.encode()): b""}).replace(b"x" * len(name.encode()), name.encode()) if name else b""
+    with pytest.raises(NotReadable):
+        unpack(raw)
+
+
+def test_a_name_that_is_too_long_is_refused() -> None:
+    with pytest.raises(NotReadable):
+        unpack(zipped(lambda file: file.writestr(zipfile.ZipInfo("a" * 121), b"x")))
+
+
+TRICKS: dict[str, Callable[[zipfile.ZipFile], None]] = {
+    "compressed": lambda file: file.writestr("a.txt", b"x" * 1000, zipfile.ZIP_DEFLATED),
+    "bomb": lambda file: file.writestr("a.txt", bytes(50_000_000), zipfile.ZIP_DEFLATED),
+    "extra": lambda file: file.writestr(_with_extra(), b"x"),
+    "named in UTF-8": lambda file: file.writestr("chứng-từ.xml", b"x"),
+}
+
+
+def _with_extra() -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo("a.txt")
+    entry.extra = b"\xff\xff\x02\x00ab"
+    return entry
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_entries_of_another_form_are_refused(trick: str) -> None:
+    with pytest.raises(NotReadable):
+        unpack(zipped(TRICKS[trick]))
+
+
+def test_a_comment_is_told_of() -> None:
+    def comment(file: zipfile.ZipFile) -> None:
+        file.writestr(zipfile.ZipInfo("a.txt"), b"x")
+        file.comment = b"hello"
+
+    assert unpack(zipped(comment))[1]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_stands_twice_is_refused() -> None:
+    def twice(file: zipfile.ZipFile) -> None:
+        for content in (b"good", b"bad"):
+            file.writestr(zipfile.ZipInfo("a.txt"), content)
+
+    with pytest.raises(NotReadable) as refused:
+        unpack(zipped(twice))
+
+    assert refused.value.problems[0].text == "evidence.name-twice"
+
+
+def test_an_encrypted_entry_is_refused() -> None:
+    data = bytearray(pack({"a.txt": b"x"}))
+    data[data.index(b"a.txt") - 24] |= 1  # the flags of its local header
+
+    with pytest.raises(NotReadable) as refused:
+        unpack(bytes(data))
+
+    assert refused.value.problems[0].text == "evidence.entry-form"
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\3\4", b"hello", pack({})[38:], b"PK\3\4" + b"\xff" * 26])
+def test_what_is_no_container_is_refused(data: bytes) -> None:
+    with pytest.raises(NotReadable):
+        unpack(data)
+
+
+def test_another_mimetype_is_refused() -> None:
+    with pytest.raises(NotReadable):
+        unpack(zipped(lambda _: None, first="application/zip"))
+
+
+def test_size_and_number_of_files_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pack({f"f{n}": b"" for n in range(10)})
+    monkeypatch.setattr(packing, "MAX_FILES", 5)
+    with pytest.raises(NotReadable) as many:
+        unpack(data)
+    monkeypatch.setattr(packing, "MAX_BYTES", 100)
+    with pytest.raises(NotReadable) as large:
+        unpack(data)
+
+    assert [many.value.problems[0].text, large.value.problems[0].text] == ["evidence.too-many", "evidence.too-large"]
