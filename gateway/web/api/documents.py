@@ -12,7 +12,7 @@ from gateway.web.doors import rest
 from gateway.web.doors.arrivals import arrival
 from gateway.web.multipart import KINDS, Upload, is_multipart
 from gateway.web.replies import as_response
-from gateway.web.uploads import take_parcel
+from gateway.web.uploads import take_parcel, turns_of
 
 from .gate import Gate
 from .responses import refusals
@@ -64,6 +64,7 @@ def router(hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -> APIRouter:
     routes = APIRouter(tags=["documents"])
     door = rest.RestDoor()
     sender = gate.needs("sender")
+    turns = turns_of(hub.settings.intake_threads)
 
     @routes.post(
         PATH,
@@ -92,7 +93,7 @@ def router(hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -> APIRouter:
         with bodies.one(limit=hub.settings.attachment_bytes) as parts:
             head = read_head(request.scope)
             return as_response(
-                await take_parcel(parts, head, request.receive, media_type=media_type, begin=begin, crew=crew, accept=accept)
+                await take_parcel(parts, head, request.receive, media_type=media_type, begin=begin, crew=crew, accept=accept, turns=turns)
             )
 
     def begin(name: str, media_type: str) -> Upload:

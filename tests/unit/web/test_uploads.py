@@ -1,5 +1,7 @@
 """A document with attachments at the REST door: limits, refusals, and what is taken back."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -8,8 +10,10 @@ from typing import Any
 import pytest
 
 from gateway.errors import Code, Problem, Unavailable
-from gateway.model import Attachment
-from gateway.web.bodies import BLOCK, Bodies
+from gateway.model import Attachment, Reply
+from gateway.web.bodies import BLOCK, MAX_XML, Bodies
+from gateway.web.crew import Crew
+from gateway.web.uploads import take_parcel, turns_of
 
 Call = Callable[..., Any]
 PATH = "/api/v1/documents"
@@ -150,3 +154,39 @@ def test_streamed_body_gives_back_what_it_held() -> None:
 def test_too_many_streams_are_refused() -> None:
     with Bodies(at_most=5).one(limit=10) as body, pytest.raises(Unavailable, match="busy"):
         body.hold(6)
+
+
+def test_storage_that_hangs_leaves_threads_for_documents_alone() -> None:
+    gate, hanging = threading.Event(), threading.Semaphore(0)
+
+    def hang(_data: bytes) -> None:
+        hanging.release()
+        assert gate.wait(10)
+
+    def begin(_name: str, _media_type: str) -> Any:
+        ended = Attachment(name="a", media_type="b/c", size=1, sha256="ab" * 32, id="cd" * 32)
+        return SimpleNamespace(write=hang, finish=lambda: ended, discard=lambda: None)
+
+    async def upload(crew: Crew, turns: asyncio.Semaphore) -> int:
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": DOCUMENT + FILE + b"%PDF" + END}
+
+        def accept(_document: bytes, _beside: tuple[Attachment, ...]) -> Reply:
+            return Reply(status=202, body=b"")
+
+        with Bodies().one(limit=MAX_XML) as body:
+            taken = take_parcel(body, {}, receive, media_type=FORM[1], begin=begin, crew=crew, accept=accept, turns=turns)
+            return (await taken).status
+
+    async def play() -> list[object]:
+        crew = Crew(2)
+        turns = turns_of(2)
+        uploads = [asyncio.create_task(upload(crew, turns)) for _ in range(2)]
+        await asyncio.to_thread(hanging.acquire)
+        answers: list[object] = [await asyncio.wait_for(crew.run(lambda: "alone"), 5)]
+        gate.set()
+        answers += await asyncio.gather(*uploads)
+        crew.close()
+        return answers
+
+    assert asyncio.run(play()) == ["alone", 202, 202]
