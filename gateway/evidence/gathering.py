@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from gateway.audit import Event
 from gateway.errors import Code, NotValid, Problem
-from gateway.model import PartyCode
 from gateway.outbox.payloads import Payloads
 from gateway.ports import Clock, Database, Tx
 from gateway.security.certificates import Certificate
@@ -27,6 +26,11 @@ MAX_ATTEMPTS = 20  # of one delivery whose contents come along, the latest; the 
 _PARTS = {"document": "document.xml", "body": "body.bin", "answer": "answer.bin"}
 
 
+def all_parties(_: str) -> bool:
+    """Show what was exchanged with everybody."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Makes containers of one gateway's messages; every method raises Unavailable where the database or the key is away."""
@@ -40,25 +44,25 @@ class Evidence:
     report: Report
     own: Callable[[], Iterable[Certificate]]  # the certificates the gateway signs and signed with
 
-    def export(self, messages: Sequence[str], *, by: str, party: PartyCode | None = None) -> bytes:
+    def export(self, messages: Sequence[str], *, by: str, shows: Callable[[str], bool] = all_parties) -> bytes:
         """Write one container of messages; the ledger is told who asked for it.
 
-        For a party, of what was exchanged with receivers only its own part. Raises NotValid where a message is not known, or there are
-        too many.
+        What was exchanged with receivers comes along of those parties that `shows` says. Raises NotValid where a message is not known,
+        or there are too many.
         """
         if not 0 < len(messages) <= MAX_MESSAGES:
             raise NotValid(Code.LIMIT, Problem(text="evidence.messages", values={"limit": str(MAX_MESSAGES)}))
         key = self.key()
         self.ledger.seal()
         self.ledger.sign(key)
-        gathered = self._gather(dict.fromkeys(messages), key, party)
+        gathered = self._gather(dict.fromkeys(messages), key, shows)
         at = self.clock()
         container = write_container(gathered, key, at=at, report=self.report)
         digest = hashlib.sha256(container).hexdigest()
         self.database.commit(lambda tx: _tell(tx, messages, by=by, digest=digest))
         return container
 
-    def _gather(self, messages: Iterable[str], key: SigningKey, party: PartyCode | None) -> Gathered:
+    def _gather(self, messages: Iterable[str], key: SigningKey, shows: Callable[[str], bool]) -> Gathered:
         found = [self._message(message) for message in messages]
         proofs = [self.ledger.proof_of(row.id) for row, _ in found]
         trees = self._trees([leaf.position for proof in proofs for leaf in proof.leaves])
@@ -67,7 +71,7 @@ class Evidence:
             signers, held = signers_in(contents.get(_PARTS["document"], b""), row.signers)
             certificates |= held
             deliveries = self._queries.deliveries(message=row.id, limit=MAX_DELIVERIES).items
-            shown = [delivery.id for delivery in deliveries if party in (None, delivery.party)]
+            shown = [delivery.id for delivery in deliveries if shows(delivery.party)]
             exchanged = {name: content for delivery in shown for name, content in self._exchanged(delivery)}
             leaves = self._leaves(row.id, trees)
             waiting = len(proof.leaves) + proof.waiting - len(leaves)

@@ -1,5 +1,6 @@
 """GET /api/v1/messages/{id}/evidence: the container that proves a message, for whom the message concerns."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -32,10 +33,14 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
     def evidence(channel: Annotated[Channel, Depends(reader)], message: MessagePath) -> Response:
         """Give everything that proves a message in one file, to be verified with 'nsw evidence verify' without this gateway.
 
-        A caller that belongs to a party gets, of what was exchanged with receivers, only its own part. The ledger is told who asked.
+        What was exchanged with receivers comes along for the role `content`; a party gets of it its own part only. The ledger is told who
+        asked.
         """
         visible(hub, channel, message)
-        container = hub.evidence.export([message], by=label(channel), party=channel.party)
+        container = hub.evidence.export([message], by=label(channel), shows=partial(shows, channel))
         return Response(container, media_type=MIMETYPE, headers={"content-disposition": f'attachment; filename="{message}.asice"'})
+
+    def shows(channel: Channel, party: str) -> bool:
+        return party == channel.party if channel.party else gate.may(channel, "content")
 
     return routes

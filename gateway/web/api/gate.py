@@ -26,6 +26,14 @@ class Gate:
 
         return channel
 
+    def may(self, channel: Channel, *roles: str) -> bool:
+        """Say whether a caller has one of these roles."""
+        try:
+            self._access.demand(channel, *roles)
+        except NotProven:
+            return False
+        return True
+
     def staff(self, *roles: str) -> Callable[[Request], Channel]:
         """Make a dependency as needs() does that moreover refuses callers who belong to a party."""
         needed = self.needs(*roles)
