@@ -58,6 +58,13 @@ def load(tx: Tx, payloads: Payloads, message: str, *, archived: bool) -> Loaded:
     )
 
 
+def complete(tx: Tx, loaded: Loaded) -> bool:
+    """Say whether no attempt was made since a message was loaded; its content would stay, and be in no archive."""
+    ids = [row[0] for row in tx.rows(sql.LOCKED, message=loaded.message)]
+    tokens = {(delivery, token) for delivery in ids for (token,) in tx.rows(sql.TOKENS, delivery=delivery)}
+    return tokens == {(delivery, token) for delivery, token, _ in loaded.requests}
+
+
 def imprint(document: bytes, beside: list[str]) -> bytes:
     """Digest what a repeat has in common with a message: its envelope as it is kept, and what came beside it."""
     return hashlib.sha256("\n".join([likeness.imprint(document).hex(), *beside]).encode()).digest()

@@ -24,7 +24,7 @@ from gateway.store.times import EPOCH, to_micros
 from .archive import archive_path, pack, remove_archive, seal, write_archive
 from .holds import InForce, in_force
 from .payloads import Payloads
-from .purging import Loaded, forget, load, purge
+from .purging import Loaded, complete, forget, load, purge
 from .sql import retention as sql
 
 Stage = Literal["content", "record"]
@@ -230,12 +230,13 @@ class Retention:
         """Purge or forget what is still due of a share; what is not any more is passed over. Says how many went."""
         holds, now, went = in_force(tx), tx.now(), 0
         for old in share:
-            readable = walk.stage == "record" or old.id in loaded
-            if not (readable and _still_due(tx, old, holds, walk.stage)):
+            known = loaded.get(old.id)
+            due = _still_due(tx, old, holds, walk.stage)  # which holds message and deliveries until the commit
+            if not (due and (walk.stage == "record" or (known and complete(tx, known)))):
                 tx.changed(sql.PASS_OVER, stage=walk.stage, message=old.id)
                 continue
-            if walk.stage == "content":
-                purge(tx, loaded[old.id], dossier=old.dossier, archive=archive, now=now)
+            if known:
+                purge(tx, known, dossier=old.dossier, archive=archive, now=now)
             else:
                 forget(tx, old.id, dossier=old.dossier, now=now)
             tx.changed(sql.PASS_NO_MORE, of=walk.stage, gone=old.id)

@@ -12,11 +12,11 @@ from sqlalchemy import select
 from gateway.errors import Conflict, NotValid, Unavailable
 from gateway.lifecycle import Delivered, Failed, Rejected
 from gateway.model import MessageId, Periods, Schedule
-from gateway.outbox import archive
+from gateway.outbox import archive, purging
 from gateway.outbox import retention as module
 from gateway.outbox.holds import Holds
 from gateway.ports import Tx
-from gateway.store.tables import METADATA
+from gateway.store.tables import ATTEMPTS, METADATA
 from gateway.testing.aging import CONTENT, DAY, PERIODS, RECORD, SCHEDULE, Aging, moved
 from gateway.testing.entries import BNN, NSW, envelope_text
 
@@ -194,6 +194,29 @@ def test_hold_placed_while_a_step_is_made_keeps_what_it_covers(aging: Aging, mon
 
     assert not aging.purged(entry)
     assert aging.purged(other)
+
+
+def test_replayed_and_ended_while_a_step_is_made_stays_until_all_of_it_is_known(aging: Aging, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = aging.accept()
+    aging.end(Failed(code="timeout"))
+    aging.pass_(CONTENT + DAY)
+
+    def load(tx: Tx, *given: Any, **named: Any) -> purging.Loaded:
+        loaded = purging.load(tx, *given, **named)
+        aging.outbox.replay(entry.receipt.deliveries[0], by="lan")
+        aging.end(Failed(code="timeout"))
+        return loaded
+
+    monkeypatch.setattr(module, "load", load)
+    aging.run()
+    monkeypatch.undo()
+
+    assert not aging.purged(entry)
+    aging.run()
+    sealed = [request for (request,) in aging.database.read(lambda tx: tx.rows(select(ATTEMPTS.c.request)))]
+    assert aging.purged(entry)
+    assert len(sealed) == 2
+    assert len({len(request) for request in sealed}) == 1  # nothing is left in either
 
 
 def test_what_cannot_be_decrypted_stays_and_stops_nothing(aging: Aging) -> None:
