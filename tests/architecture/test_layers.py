@@ -17,7 +17,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "cryptography": ("gateway/security/", "gateway/evidence/", "gateway/testing/"),
     "fastapi": ("gateway/web/",),
     "lxml": ("gateway/", "adapters/"),
-    "pkcs11": ("gateway/security/",),
+    "pkcs11": ("gateway/security/", "gateway/testing/"),
     "prometheus_client": ("gateway/telemetry.py", "gateway/bootstrap.py", "gateway/web/operations/"),
     "psycopg": ("gateway/store/", "gateway/testing/"),
     "pycurl": ("gateway/transport/",),
