@@ -38,6 +38,7 @@ class StampAuthority:
     program: str
     issuer: Certificate
     leaf: Certificate
+    crl: bytes  # that names nobody, in DER
 
     @property
     def anchors(self) -> Anchors:
@@ -65,19 +66,31 @@ def make_stamp_authority(
     """Make an authority under a folder; other `purposes` make one whose stamps must be refused."""
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root, name = _name("Test stamp root"), _name("Test stamp authority")
-    usage = x509.KeyUsage(
-        digital_signature=True, content_commitment=True, key_encipherment=False, data_encipherment=False, key_agreement=False,
-        key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-    issuer = _certificate(root, root, root_key, root_key, ((x509.BasicConstraints(ca=True, path_length=None), True),))
-    leaf = _certificate(name, root, key, root_key, ((x509.ExtendedKeyUsage(purposes), True), (usage, True)))
+    issuer = _certificate(
+        root, root, root_key, root_key, ((x509.BasicConstraints(ca=True, path_length=None), True), (_usage(ca=True), True))
+    )
+    leaf = _certificate(name, root, key, root_key, ((x509.ExtendedKeyUsage(purposes), True), (_usage(ca=False), True)))
     (folder / "tsa.pem").write_bytes(leaf.x509.public_bytes(serialization.Encoding.PEM))
     (folder / "tsa.key").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     (folder / "serial").write_text("01\n", "ascii")
     (folder / "tsa.conf").write_text(_CONFIG.format(folder=folder), "utf-8")
-    return StampAuthority(folder=folder, program=shutil.which("openssl") or "openssl", issuer=issuer, leaf=leaf)
+    return StampAuthority(folder=folder, program=shutil.which("openssl") or "openssl", issuer=issuer, leaf=leaf, crl=_list(root, root_key))
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca, content_commitment=not ca, key_encipherment=False, data_encipherment=False, key_agreement=False,
+        key_cert_sign=ca, crl_sign=ca, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+
+
+def _list(issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> bytes:
+    now = datetime.now(UTC)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(issuer).add_extension(x509.CRLNumber(1), critical=False)
+    builder = builder.last_update(now - timedelta(hours=1)).next_update(now + timedelta(days=2))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
 def _name(text: str) -> x509.Name:

@@ -31,10 +31,11 @@ CHANNEL = Channel(kind="network", name="192.0.2.7")  # one that proves nothing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A signed document, and what proves it: gives what it means, or raises a GatewayError."""
+    """A signed document, and what proves it: gives what it means, or raises a GatewayError. `anchors` are what its certificates lead to."""
 
     signed: bytes
     prove: Callable[[bytes], object]
+    anchors: tuple[certificates.Certificate, ...] = ()
 
 
 def cases(names: tuple[str, ...]) -> Mapping[str, Case]:
@@ -87,10 +88,12 @@ def _long_term(_bench: Bench) -> Case:
     leaf = _certificate(private, issuer_key, "Signer", "Issuer", moment, ca=False)
     key = SigningKey(private, (leaf,))
     revoked = x509.CertificateRevocationListBuilder().issuer_name(issuer.x509.subject).last_update(moment - timedelta(hours=1))
-    crl = revoked.next_update(moment + timedelta(days=2)).sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    revoked = revoked.add_extension(x509.CRLNumber(1), critical=False).next_update(moment + timedelta(days=2))
+    crl = revoked.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
     signed = xades.sign_system(builders.message("10/01"), key, at=moment)
     token = authority.stamp(xades.to_be_stamped(signed, SYSTEM))
-    signed = xades.extend(signed, SYSTEM, token=token, validation=xades.Validation(certificates=(issuer.der,), crls=(crl,)))
+    validation = xades.Validation(certificates=(issuer.der, authority.issuer.der), crls=(crl, authority.crl))
+    signed = xades.extend(signed, SYSTEM, token=token, validation=validation)
     terms = verifier.Terms(read_stamp=stamps.reader(authority.anchors))
 
     def prove(data: bytes) -> object:
@@ -102,7 +105,7 @@ def _long_term(_bench: Bench) -> Case:
         del slot[:]
         return canonical(found.root), proved.stated
 
-    return Case(signed=signed, prove=prove)
+    return Case(signed=signed, prove=prove, anchors=(issuer, authority.issuer))
 
 
 def proved_slot(found: verifier.Found) -> _Element:
@@ -121,6 +124,11 @@ def _certificate(
     builder = builder.serial_number(x509.random_serial_number()).add_extension(
         x509.BasicConstraints(ca=ca, path_length=None), critical=True
     )
+    usage = x509.KeyUsage(
+        digital_signature=not ca, content_commitment=not ca, key_encipherment=False, data_encipherment=False, key_agreement=False,
+        key_cert_sign=ca, crl_sign=ca, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    builder = builder.add_extension(usage, critical=True)
     made = builder.not_valid_before(moment - timedelta(days=1)).not_valid_after(moment + timedelta(days=30)).sign(by, hashes.SHA256())
     return certificates.read(made.public_bytes(serialization.Encoding.DER))
 

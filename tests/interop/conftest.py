@@ -11,7 +11,7 @@ import pytest
 from gateway.testing.signing import Bench, make_bench
 
 REPOSITORY = Path(__file__).parents[2]
-PROGRAM = Path(__file__).parent / "jvm" / "Signatures.java"
+JVM = Path(__file__).parent / "jvm"  # Java programs
 
 
 def missing(what: str) -> None:
@@ -49,19 +49,37 @@ def xmlsec1(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[bytes]]
     return run
 
 
-@pytest.fixture(scope="session")
-def java(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Compile the program once; runs it and gives what it prints."""
+def compiled(folder: Path, program: str, path: str = "") -> Callable[..., str]:
+    """Compile a Java program; gives what runs it and returns what it prints."""
     compiler, machine = shutil.which("javac"), shutil.which("java")
     if compiler is None or machine is None:
         missing("no JDK (apt-get install default-jdk-headless)")
-    folder = tmp_path_factory.mktemp("jvm")
-    subprocess.run([str(compiler), "-d", str(folder), str(PROGRAM)], check=True, timeout=120)
+    path = os.pathsep.join(filter(None, (str(folder), path)))
+    subprocess.run([str(compiler), "-cp", path, "-d", str(folder), str(JVM / f"{program}.java")], check=True, timeout=120)
 
     def run(*arguments: object) -> str:
-        command = [str(machine), "-cp", str(folder), "Signatures", *map(str, arguments)]
+        command = [str(machine), "-cp", path, program, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, check=False, timeout=120, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def java(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run the program that signs and verifies with the JDK's own javax.xml.crypto."""
+    return compiled(tmp_path_factory.mktemp("jvm"), "Signatures")
+
+
+@pytest.fixture(scope="session")
+def dss(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run the EU's DSS, whose libraries come from Maven Central."""
+    maven, folder = shutil.which("mvn"), tmp_path_factory.mktemp("dss")
+    if maven is None:
+        missing("no Maven (apt-get install maven)")
+    asked = ["-q", "-B", "-f", str(JVM / "pom.xml"), "dependency:build-classpath", f"-Dmdep.outputFile={folder / 'path'}"]
+    fetched = subprocess.run([str(maven), *asked], capture_output=True, check=False, timeout=600)
+    if fetched.returncode:
+        missing("Maven Central cannot be reached, where DSS comes from")
+    return compiled(folder, "Judge", (folder / "path").read_text("utf-8").strip())

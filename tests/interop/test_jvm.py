@@ -1,6 +1,7 @@
-"""The JDK's javax.xml.crypto: it verifies what we sign in every profile of the two places, and we prove what it signs."""
+"""The JVM: the JDK's javax.xml.crypto verifies what we sign, we prove what it signs, and the EU's DSS judges our XAdES."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from gateway.security import signer, xades
+from gateway.security.certificates import Certificate
 from gateway.security.keys import SigningKey
 from gateway.testing import builders
 from gateway.testing.signing import NOW, Bench, People, private_key_of, unsigned
 from gateway.xml import envelope as envelopes
+from tests.fuzz.profiles import cases
 
 KINDS = ["portal", "rsa", "p384"]
 PASSWORD = b"interop"
@@ -78,3 +81,37 @@ def test_we_prove_what_it_signs_as_a_person(bench: Bench, java: Java, tmp_path: 
 
     proven = bench.prove((tmp_path / "out.xml").read_bytes(), people=People(unsigned("NSW")))
     assert [s.tax_code for s in proven.signers] == ["0101234567"]
+
+
+# --- the EU's DSS --------------------------------------------------------------------------------------------------------
+
+
+def pem(folder: Path, found: Certificate) -> Path:
+    path = folder / f"{found.sha256}.pem"
+    path.write_bytes(found.x509.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_dss_passes_our_xades_under_our_anchor(bench: Bench, dss: Java, tmp_path: Path) -> None:
+    anchors = [pem(tmp_path, getattr(bench, kind).certificates[0]) for kind in KINDS]
+    files = {f"{kind}.xml": xades.sign_system(bench.envelope(), getattr(bench, kind), at=NOW) for kind in KINDS}
+    files["whole.xml"] = xades.sign_enveloped("<p:đơn xmlns:p='urn:p'>ơ</p:đơn>".encode(), bench.rsa, at=NOW)
+    files["changed.xml"] = files["rsa.xml"].replace(b"<SigningTime>2026", b"<SigningTime>2025")
+    for name, document in files.items():
+        (tmp_path / name).write_bytes(document)
+
+    told = dss(",".join(map(str, anchors)), "2026-10-12T03:00:00Z", *(tmp_path / name for name in files))
+
+    passed = "XAdES-BASELINE-B/TOTAL_PASSED"
+    expected = dict.fromkeys(files, passed) | {"changed.xml": "XAdES-BASELINE-B/TOTAL_FAILED/HASH_FAILURE"}
+    assert dict(line.split(" ", 1) for line in told.splitlines()) == expected
+
+
+def test_dss_passes_our_long_term_signature(dss: Java, tmp_path: Path) -> None:
+    case = cases(("xades-b-lt",))["xades-b-lt"]
+    (tmp_path / "lt.xml").write_bytes(case.signed)
+    at = (datetime.now(UTC) + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    told = dss(",".join(str(pem(tmp_path, anchor)) for anchor in case.anchors), at, tmp_path / "lt.xml")
+
+    assert told == "lt.xml XAdES-BASELINE-LT/TOTAL_PASSED\n"
