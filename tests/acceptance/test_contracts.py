@@ -96,6 +96,7 @@ def test_serve_says_one_line_serves_on_a_free_port_and_ends_in_good_order(tmp_pa
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_work_says_that_it_works_and_ends_in_good_order(tmp_path: Path) -> None:
     generate(tmp_path / "pki", now=now())
     environment = {"PATH": os.defpath, "NSW_HOME": str(tmp_path)}
@@ -110,6 +111,7 @@ def test_work_says_that_it_works_and_ends_in_good_order(tmp_path: Path) -> None:
     assert (line, process.returncode) == ("ready work\n", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["serve", "work"])
 def test_a_second_process_on_one_sqlite_database_is_refused_with_3(gateway: RunningGateway, home: Path, command: str) -> None:
     second = nsw(home, command, NSW_PORT="0")
@@ -119,6 +121,7 @@ def test_a_second_process_on_one_sqlite_database_is_refused_with_3(gateway: Runn
     assert gateway.ask("GET", "/health/live").status == 200
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_refused_with_3(gateway: RunningGateway, tmp_path: Path) -> None:
     generate(tmp_path / "pki", now=now())
 
@@ -132,6 +135,7 @@ def test_a_port_that_is_taken_is_refused_with_3(gateway: RunningGateway, tmp_pat
         ({"NSW_PORT": "0", "NSW_THREADS": "-1"}, "NSW_THREADS"),
     ],
 )
+@pytest.mark.slow
 def test_a_setting_that_is_wrong_is_named_and_ends_with_2(tmp_path: Path, settings: dict[str, str], named: str) -> None:
     refused = nsw(tmp_path, "serve", **settings)
 
@@ -139,6 +143,7 @@ def test_a_setting_that_is_wrong_is_named_and_ends_with_2(tmp_path: Path, settin
     assert named in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_gateway_that_asks_nobody_who_they_are_stays_on_loopback(tmp_path: Path) -> None:
     generate(tmp_path / "pki", now=now())
 
@@ -148,6 +153,7 @@ def test_a_gateway_that_asks_nobody_who_they_are_stays_on_loopback(tmp_path: Pat
     assert "NSW_API_KEYS" in refused.stderr
 
 
+@pytest.mark.slow
 def test_rules_that_do_not_pass_keep_a_gateway_from_starting_and_are_named(tmp_path: Path) -> None:
     generate(tmp_path / "pki", now=now())
     (tmp_path / "rules").mkdir()
@@ -163,6 +169,7 @@ def test_rules_that_do_not_pass_keep_a_gateway_from_starting_and_are_named(tmp_p
 # --- a restart -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_restart_knows_the_messages_and_gives_the_first_answers(tmp_path: Path) -> None:
     with RunningGateway(tmp_path) as gateway:
         envelope = signed_application(gateway.pki, Consignment(number=1), sent_at=now())
@@ -240,6 +247,7 @@ def test_no_rule_file_whatever_it_holds_stops_the_gateway(gateway: RunningGatewa
     until(lambda: gateway.ask("GET", "/health/ready").status == 200, "good rules again")
 
 
+@pytest.mark.slow
 def test_rules_and_schemas_of_an_installation_override_the_shipped_ones_file_by_file(tmp_path: Path) -> None:
     rules, schemas = tmp_path / "my-rules", tmp_path / "my-schemas"
     procedure = Path("procedures/BNN/animal-product-import.toml")

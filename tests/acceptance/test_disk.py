@@ -16,6 +16,8 @@ from gateway.testing.gateway import RunningGateway
 from gateway.testing.vnsw import SOAP_REQUEST, read_answer
 from gateway.testing.world import until
 
+pytestmark = pytest.mark.slow
+
 REST = {"content-type": "application/xml"}
 
 

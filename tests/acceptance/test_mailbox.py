@@ -20,6 +20,8 @@ from gateway.testing.world import until
 from gateway.web.keys import hash_key
 from gateway.xml.shipped import shipped
 
+pytestmark = pytest.mark.slow
+
 ATTEMPTS = 2
 COLLECTS = f"collects = true\nretry = {{ attempts = {ATTEMPTS} }}\n"
 KEYS = {"ministry": "BNN:collector,reader", "portal": "NSW:sender,reader", "staff": ":operator"}

@@ -26,7 +26,7 @@ from gateway.store.tables import LEDGER, METADATA
 from gateway.testing.entries import BNN, START, envelope_text, make_entry
 
 OLD = "content-1"
-NOT_SEALED = {"request_digest", "message_key", "imprint", "hashes", "root", "signature"}  # digests, and what is made of them
+NOT_SEALED = {"request_digest", "message_key", "imprint", "hashes", "root", "signature", "token"}  # digests, and what is made of them
 LATER = START + REST
 
 
