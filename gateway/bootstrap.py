@@ -216,20 +216,17 @@ def build(settings: Settings) -> Hub:
     key = trust.own_key()
     sealer = EnvelopeSealer(key, now)
     upgrade(settings.database)
-    database = open_database(settings.database)
-    entropy = Randomness()
+    database, entropy = open_database(settings.database), Randomness()
     payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=entropy))
     attachments = keep_attachments(settings, database, payloads.cipher, entropy=entropy)
     standby = StandbyFirst(open_standby(settings.database_read_url), database) if settings.database_read_url else None
     ledger = Ledger(database, clock=now)
-    bell = Bell()
+    bell, orders = Bell(), Bell()
     listening = Listening(settings.database, bell.ring) if database.kind == "postgresql" else None
     wake = _waking(bell.ring, listening)
     outbox = SqlOutbox(database, payloads, clock=now, entropy=entropy, wake=wake)
     circuits, destinations = Circuits(), Destinations(database, clock=now, wake=wake)
-    prover = Prover(trust, now, rules.current.zone)
-    judge = Judge(schemas)
-    orders = Bell()
+    prover, judge = Prover(trust, now, rules.current.zone), Judge(schemas)
     mending = _mending(settings, database, payloads, ways=ways_of(lambda: rules.current, lambda: adapters), wake=wake, begin=orders.ring)
     delivery = Delivery(
         outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, transport=_transport(settings, attachments.read),
@@ -255,8 +252,7 @@ def build(settings: Settings) -> Hub:
         mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
         queries=Queries(standby or database, payloads.unlock),
         doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign)},
-        history=History(database, payloads),
-        certificates=_enrolment(settings, trust, database, entropy=entropy),
+        history=History(database, payloads), certificates=_enrolment(settings, trust, database, entropy=entropy),
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
         _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), sealing, keeping, statuses,

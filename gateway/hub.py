@@ -28,7 +28,6 @@ from .ports import Adapter, Cipher, Database, Entropy, Inbound, Watch
 from .routing.judge import Judge
 from .routing.rules import Rules
 from .security import expiry
-from .security.certificates import Certificate
 from .security.enrolment import Enrolment
 from .security.holdings import Holding, held_in
 from .security.prover import Prover
@@ -133,7 +132,7 @@ class Hub:
 
     def ready(self) -> list[Problem]:
         """Say what is not ready; empty when everything is."""
-        problems = [*self.rules.problems, *self.trust.registry.problems, *_expired(self.sealer.certificate, utc())]
+        problems = [*self.rules.problems, *self.trust.registry.problems, *expiry.own_problems(self.sealer.certificate, at=utc())]
         try:
             self._database.read(lambda tx: tx.rows(PING))
             problems.extend(self._probe.problems())
@@ -158,8 +157,3 @@ class Store:
     stamps: Stamps
     evidence: Evidence
     schedule: Callable[[], Schedule]
-
-
-def _expired(own: Certificate, at: datetime) -> list[Problem]:
-    values = {"from": own.not_before.isoformat(), "to": own.not_after.isoformat()}
-    return [] if own.valid_at(at) else [Problem(text="signature.own-not-valid", path="gateway.cert.pem", values=values)]

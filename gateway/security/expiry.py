@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from gateway.errors import GatewayError, Problem
 from gateway.ports import Clock, Database, Tx, Watch
 from gateway.store.times import to_micros
 
 from . import sql
+from .certificates import Certificate
 from .holdings import Holding
 
 LOOK_SECONDS = 600.0  # how soon a new day is noticed
@@ -98,3 +99,9 @@ def notices(ending: Sequence[Holding]) -> list[Problem]:
         for held in ending
         if held.threshold is not None
     ]
+
+
+def own_problems(own: Certificate, *, at: datetime) -> list[Problem]:
+    """Say for health that the gateway's own certificate is not in force: partners refuse what it signs."""
+    values = {"from": own.not_before.isoformat(), "to": own.not_after.isoformat()}
+    return [] if own.valid_at(at) else [Problem(text="signature.own-not-valid", path="gateway.cert.pem", values=values)]

@@ -194,7 +194,7 @@ class Statuses:
             return None
         try:
             reply: Reply = self._transport.send(request, timeout=TIMEOUT)
-            if reply.status == 200:  # noqa: PLR2004  # HTTP
+            if reply.status == 200:  # noqa: PLR2004  # OK in HTTP
                 return reply.body, read(reply.body, self._clock())
             self._watch("revocation.unusable", {"code": str(reply.status), "host": host})
         except Unavailable as error:
