@@ -254,7 +254,8 @@ class MemoryOutbox:
             to = choose(row)
             if to not in TRANSITIONS[row.state]:
                 raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": row.state}))
-            self._put(row, to, due_at=None if to in ENDED else self._clock(), attempt=0, cause=reason)
+            called = "" if to is State.QUEUED else None  # what is sent again gets a new number from the partner
+            self._put(row, to, due_at=None if to in ENDED else self._clock(), attempt=0, cause=reason, reference=called)
             self._tell(kind, message=row.message, delivery=delivery)
         self._wake()
         return to

@@ -390,6 +390,19 @@ def test_replay_of_what_the_partner_took_asks_again_instead_of_sending(outbox: O
     assert outbox.replay(claim.delivery, by="lan") is State.AWAITING_REPLY
 
 
+def test_replay_of_what_is_sent_again_forgets_what_the_partner_called_it_before(outbox: Outbox, time: Time) -> None:
+    outbox.record(make_entry())
+    claim = claim_one(outbox)
+    end(outbox, claim, Accepted(reference="TRACK-1"), time)  # set aside: nobody can be asked
+    outbox.replay(claim.delivery, by="lan")
+
+    again = claim_one(outbox)
+    end(outbox, again, Failed(code="timeout", final=True), time)
+
+    assert again.reference == ""
+    assert outbox.replay(claim.delivery, by="lan") is State.QUEUED
+
+
 def test_delivered_cannot_be_replayed(outbox: Outbox, time: Time) -> None:
     outbox.record(make_entry())
     claim = claim_one(outbox)

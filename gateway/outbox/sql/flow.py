@@ -1,6 +1,6 @@
 """Every statement of the two stories: each is built once, and a line says which index serves it."""
 
-from sqlalchemy import Insert, Table, Text, and_, bindparam, delete, func, insert, literal, null, or_, select, text, update
+from sqlalchemy import Insert, Table, Text, and_, bindparam, case, delete, func, insert, literal, null, or_, select, text, update
 
 from gateway.lifecycle import State
 from gateway.store.tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, MESSAGES, OUTCOMES, PAYLOADS
@@ -141,7 +141,7 @@ LENGTHEN = (
     .values(lease_until=bindparam("lease"))
 )
 
-# deliveries' unique id
+# deliveries' unique id; what is sent again gets a new number from the partner, and is never asked about under the old one
 DELIVERY = select(D.state, D.message, D.reference, D.cause).where(D.id == bindparam("id"))
 MOVE = (
     update(DELIVERIES)
@@ -151,6 +151,7 @@ MOVE = (
         open=bindparam("still_open"),
         due_at=bindparam("due"),
         attempt=bindparam("attempts"),
+        reference=case((bindparam("to", type_=Text()) == State.QUEUED.value, ""), else_=D.reference),
         cause=bindparam("why"),
         updated_at=bindparam("now"),
     )
