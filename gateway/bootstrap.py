@@ -214,7 +214,8 @@ def build(settings: Settings) -> Hub:
     statuses = Statuses(settings.home / "cache" / "revocation", HttpTransport(ca_file=settings.outgoing_ca), clock=now, watch=telemetry)
     trust = Trust(settings.pki, own=own_key(settings), statuses=statuses)
     key = trust.own_key()
-    sealer = EnvelopeSealer(key, now)
+    authorities = _authorities(settings, trust)
+    sealer = EnvelopeSealer(key, now, stamp=(lambda data: authorities.stamp(data).token) if authorities else None)
     upgrade(settings.database)
     database, entropy = open_database(settings.database), Randomness()
     payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=entropy))
@@ -256,7 +257,7 @@ def build(settings: Settings) -> Hub:
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
         _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), sealing, keeping, statuses,
-                *_stamping(settings, Stamps(database, clock=now), trust, watch=telemetry)),
+                *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry)),
         _last=(
             _expiry(settings, lambda: held_in(trust.registry, (sealer.certificate,), at=now()), database, watch=telemetry),
             Mender(mending, bell=orders, watch=telemetry),
@@ -266,12 +267,17 @@ def build(settings: Settings) -> Hub:
     )  # fmt: skip
 
 
-def _stamping(settings: Settings, stamps: Stamps, trust: Trust, *, watch: Watch) -> tuple[Stamping, ...]:
-    """Have heads stamped where authorities are named."""
+def _authorities(settings: Settings, trust: Trust) -> Authorities | None:
+    """Reach time-stamp authorities without a certificate of the gateway's own; None where none are named."""
     if not settings.tsa:
+        return None
+    return Authorities(settings.tsa.split(","), HttpTransport(ca_file=settings.outgoing_ca), lambda: tsa_anchors(settings, trust))
+
+
+def _stamping(settings: Settings, stamps: Stamps, authorities: Authorities | None, *, watch: Watch) -> tuple[Stamping, ...]:
+    """Have heads stamped where authorities are named."""
+    if authorities is None:
         return ()
-    transport = HttpTransport(ca_file=settings.outgoing_ca)
-    authorities = Authorities(settings.tsa.split(","), transport, lambda: tsa_anchors(settings, trust))
     return (Stamping(stamps, authorities, every=timedelta(seconds=settings.tsa_every), watch=watch),)
 
 
@@ -283,7 +289,7 @@ def tsa_anchors(settings: Settings, trust: Trust) -> tuple[Certificate, ...]:
     try:
         return held + read_pem(settings.tsa_ca.read_bytes())
     except (OSError, ValueError) as error:
-        raise Unavailable(Code.UNAVAILABLE, Problem(text="stamps.anchors", path=str(settings.tsa_ca))) from error
+        raise Unavailable(Code.UNAVAILABLE, Problem(text="stamping.anchors", path=str(settings.tsa_ca))) from error
 
 
 def _key_when_asked(settings: Settings) -> Callable[[], SigningKey]:

@@ -83,7 +83,7 @@ def _print(console: Console, name: str, verdict: Verdict) -> None:
 def _print_check(console: Console, check: Check) -> None:
     spoken = language()
     sign, style = (("✓", "green"), "dim") if check.passed else (("✗", "red"), "bold")
-    title = set_cell_size(explain(Problem(text=f"evidence.check-{check.number}"), spoken), TITLE_CELLS)
+    title = set_cell_size(explain(Problem(text=f"container.check-{check.number}"), spoken), TITLE_CELLS)
     paragraph(
         console, Text.assemble(sign, f" {check.number:>2} {title} ", (check.detail(spoken), style)), indent=2, hanging=TITLE_CELLS + 6
     )

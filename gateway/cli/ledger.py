@@ -1,17 +1,20 @@
 """nsw ledger: copy the heads of the ledger's tree to keep them elsewhere, and check the ledger against such copies."""
 
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from gateway.bootstrap import open_store
+from gateway.bootstrap import open_store, tsa_anchors
 from gateway.errors import GatewayError
-from gateway.evidence.checking import Verification, check
+from gateway.evidence.checking import MAX_ERRORS, Verification, check
 from gateway.evidence.heads import SignedHead, read_file, write_file
 from gateway.security import certificates
 from gateway.security.certificates import Certificate
+from gateway.security.trust import Trust
 
 from .files import read_archive, read_small, write_document
 from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, refuse, say, settings, tell
@@ -54,10 +57,13 @@ def verify(*, copy: Copy = None, trust: Trusted = None, as_json: AsJson = False)
             copies, _ = read_file(read_archive(copy))
         with open_store(settings()) as store:
             found = check(store.ledger, copies, {c.sha256: c for c in signers})
+            wrong = store.stamps.check(tsa_anchors(settings(), Trust(settings().pki)))
+            found = replace(found, errors=(*found.errors, *islice(wrong, MAX_ERRORS)))
+            stamped = store.stamps.standing().until
     except GatewayError as error:
         refuse(error, as_json=as_json)
     if as_json:
-        emit(_view(found))
+        emit({**_view(found), "stamped_until": stamped.isoformat() if stamped else None})
     else:
         _print(found)
     raise typer.Exit(GOOD if found.valid else REFUSED)

@@ -51,7 +51,7 @@ class Evidence:
         or there are too many.
         """
         if not 0 < len(messages) <= MAX_MESSAGES:
-            raise NotValid(Code.LIMIT, Problem(text="evidence.messages", values={"limit": str(MAX_MESSAGES)}))
+            raise NotValid(Code.LIMIT, Problem(text="container.messages", values={"limit": str(MAX_MESSAGES)}))
         key = self.key()
         self.ledger.seal()
         self.ledger.sign(key)
@@ -87,7 +87,7 @@ class Evidence:
         """Read a message and its content, as far as it is still kept."""
         row = self._queries.message(message)
         if row is None:
-            raise NotValid(Code.NOT_FOUND, Problem(text="evidence.no-message", values={"message": message}))
+            raise NotValid(Code.NOT_FOUND, Problem(text="container.no-message", values={"message": message}))
         contents = {name: self._queries.content(message, part) for part, name in _PARTS.items()}
         return row, {name: content for name, content in contents.items() if content}
 

@@ -45,7 +45,7 @@ def unpack(data: bytes) -> tuple[dict[str, bytes], tuple[Problem, ...]]:
     a limit, compressed, encrypted, a name that leads elsewhere or stands there twice.
     """
     if len(data) > MAX_BYTES:
-        raise NotReadable(Code.LIMIT, Problem(text="evidence.too-large", values={"limit": f"{MAX_BYTES:,}"}))
+        raise NotReadable(Code.LIMIT, Problem(text="container.too-large", values={"limit": f"{MAX_BYTES:,}"}))
     files: dict[str, bytes] = {}
     at = 0
     while data.startswith(_LOCAL, at):
@@ -53,10 +53,10 @@ def unpack(data: bytes) -> tuple[dict[str, bytes], tuple[Problem, ...]]:
         if name in files:
             raise _refused("name-twice", name)
         if len(files) == MAX_FILES:
-            raise NotReadable(Code.LIMIT, Problem(text="evidence.too-many", values={"limit": str(MAX_FILES)}))
+            raise NotReadable(Code.LIMIT, Problem(text="container.too-many", values={"limit": str(MAX_FILES)}))
         files[name] = content
     if files.pop("mimetype", None) != MIMETYPE.encode():
-        raise NotReadable(Code.NOT_XML, Problem(text="evidence.no-container"))
+        raise NotReadable(Code.NOT_XML, Problem(text="container.no-container"))
     return files, _differences(data, files)
 
 
@@ -88,7 +88,7 @@ def _differences(data: bytes, files: Mapping[str, bytes]) -> tuple[Problem, ...]
     if form == data:
         return ()
     at = next((n for n, (one, other) in enumerate(zip(form, data, strict=False)) if one != other), min(len(form), len(data)))
-    return (Problem(text="evidence.not-one-form", path=_holder(files, at), values={"position": str(at)}),)
+    return (Problem(text="container.not-one-form", path=_holder(files, at), values={"position": str(at)}),)
 
 
 def _holder(files: Mapping[str, bytes], at: int) -> str | None:
@@ -106,4 +106,4 @@ def _sizes(files: Mapping[str, bytes]) -> Iterable[tuple[str, int]]:
 
 
 def _refused(name: str, found: str) -> NotReadable:
-    return NotReadable(Code.NOT_XML, Problem(text=f"evidence.{name}", values={"file": found}))
+    return NotReadable(Code.NOT_XML, Problem(text=f"container.{name}", values={"file": found}))

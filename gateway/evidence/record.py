@@ -108,4 +108,4 @@ def read_record(data: bytes) -> Record:
     try:
         return Record.model_validate_json(data if len(data) <= MAX_BYTES else b"")
     except (ValidationError, ValueError, RecursionError) as error:
-        raise NotReadable(Code.NOT_XML, Problem(text="evidence.record-unreadable", path=NAME)) from error
+        raise NotReadable(Code.NOT_XML, Problem(text="container.record-unreadable", path=NAME)) from error

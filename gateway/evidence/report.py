@@ -76,16 +76,16 @@ class _Words:
     zone: tzinfo | None
 
     def __call__(self, name: str, /, **values: str) -> str:
-        return explain(Problem(text=f"report.{name}", values=values), self.language)
+        return explain(Problem(text=f"printed.{name}", values=values), self.language)
 
     def time(self, at: datetime | None) -> str:
         """Write a moment; a dash where there is none."""
         return at.astimezone(self.zone).strftime(_TIME) if at else NONE
 
-    def known(self, kind: str, value: str) -> str:
-        """Give the word for a value, the value itself where there is none."""
-        found = self(f"{kind}-{value.replace('.', '-')}")
-        return value if found.startswith("report.") else found
+    def known(self, name: str, value: str) -> str:
+        """Give the words of a name, the value itself where there are none."""
+        found = self(name)
+        return value if found.startswith("printed.") else found
 
 
 def _message(message: MessagePart, record: Record, words: _Words) -> Iterator[Section]:
@@ -98,7 +98,7 @@ def _message(message: MessagePart, record: Record, words: _Words) -> Iterator[Se
     if message.deliveries:
         header = tuple(words(name) for name in ("party", "state", "attempts", "partner-number", "updated"))
         rows = tuple(
-            (d.party, words.known("state", d.state), str(d.attempts), d.reference or NONE, words.time(d.updated_at))
+            (d.party, words.known(f"state-{d.state}", d.state), str(d.attempts), d.reference or NONE, words.time(d.updated_at))
             for d in message.deliveries
         )
         yield Section(title=words("deliveries"), header=header, rows=rows)
@@ -111,14 +111,14 @@ def _message(message: MessagePart, record: Record, words: _Words) -> Iterator[Se
 def _facts(message: MessagePart, words: _Words) -> Rows:
     facts = {
         "id": message.id,
-        "result": words.known("state", message.state) + (f" ({message.code})" if message.code else ""),
+        "result": words.known(f"state-{message.state}", message.state) + (f" ({message.code})" if message.code else ""),
         "received": words.time(message.received_at),
         "procedure": message.procedure,
         "kind": f"{message.type} / {message.function}" if message.type else "",
         "reference": message.reference,
         "sender": message.sender,
         "receiver": message.receiver,
-        "proof": words.known("proof", message.proof),
+        "proof": words.known(f"proof-{message.proof}", message.proof),
     }
     return tuple((words(name), value) for name, value in facts.items() if value)
 
@@ -139,8 +139,9 @@ def _signer(signer: SignerPart, message: MessagePart, words: _Words) -> Rows:
 
 def _event(leaf: Mapping[str, object], position: int, words: _Words) -> tuple[str, ...]:
     at, kind = from_micros(int(str(leaf["at"]))), str(leaf["kind"])
-    details = "; ".join(f"{words.known('value', name)}: {words.known('state', str(leaf[name]))}" for name in _SHOWN if leaf.get(name))
-    return words.time(at), words.known("event", kind), details or NONE, str(position)
+    shown = {name: str(leaf[name]) for name in _SHOWN if leaf.get(name)}
+    details = "; ".join(f"{words(f'value-{name}')}: {words.known(f'state-{value}', value)}" for name, value in shown.items())
+    return words.time(at), words.known(f"event-{kind.replace('.', '-')}", kind), details or NONE, str(position)
 
 
 def _heads(record: Record, words: _Words) -> Section:

@@ -150,4 +150,4 @@ def _base64(value: bytes) -> str:
 
 
 def _unreadable() -> NotReadable:
-    return NotReadable(Code.SIGNATURE, Problem(text="evidence.seal-unreadable", path=PLACE))
+    return NotReadable(Code.SIGNATURE, Problem(text="container.seal-unreadable", path=PLACE))

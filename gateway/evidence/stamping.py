@@ -103,7 +103,7 @@ class Stamps:
         values = {"check": "7", "size": str(size), "authority": stamp.authority}
         try:
             if head is None or verify_stamp(stamp.token, write_head(head), anchors) != stamp.at:
-                yield Problem(text="ledger.stamp", values=values | {"cause": "stamps.other-head"})
+                yield Problem(text="ledger.stamp", values=values | {"cause": "stamping.other-head"})
         except NotProven as refused:
             yield Problem(text="ledger.stamp", values=values | {"cause": refused.problems[0].text})
 

@@ -47,7 +47,7 @@ class Authorities:
             try:
                 return self._ask(url, data)
             except (Unavailable, NotProven) as error:
-                problems.append(Problem(text="stamps.not-given", path=url, values={"cause": error.problems[0].text}))
+                problems.append(Problem(text="stamping.not-given", path=url, values={"cause": error.problems[0].text}))
         raise Unavailable(Code.UNAVAILABLE, *problems)
 
     def _ask(self, url: str, data: bytes) -> Stamp:
@@ -96,4 +96,4 @@ def _behind_time(token: bytes) -> list[bytes]:
 
 
 def _refused(name: str) -> NotProven:
-    return NotProven(Code.SIGNATURE, Problem(text=f"stamps.{name}"))
+    return NotProven(Code.SIGNATURE, Problem(text=f"stamping.{name}"))

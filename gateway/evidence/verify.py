@@ -181,31 +181,31 @@ def _signer(case: _Case) -> Iterator[Problem]:
     # (3) who sealed is trusted, and could sign then
     found = _known(case.seal)
     if not case.trusts(found.chain[0], found.at):
-        yield Problem(text="evidence.signer", values={"subject": found.chain[0].subject, "at": found.at.isoformat()})
+        yield Problem(text="container.signer", values={"subject": found.chain[0].subject, "at": found.at.isoformat()})
 
 
 def _value(case: _Case) -> Iterator[Problem]:
     # (4) the seal's value is right under the signer's key
     if not holds(_known(case.seal)):
-        yield Problem(text="evidence.seal-value", path=PLACE)
+        yield Problem(text="container.seal-value", path=PLACE)
 
 
 def _files(case: _Case) -> Iterator[Problem]:
     # (5) every sealed file is there unchanged, and nothing else is
     sealed = _known(case.seal).digests
     for name in sorted(sealed.keys() - case.files.keys()):
-        yield Problem(text="evidence.file-missing", path=name)
+        yield Problem(text="container.file-missing", path=name)
     for name in sorted(case.files.keys() - sealed.keys() - _SEALED_OUTSIDE):
-        yield Problem(text="evidence.file-added", path=name)
+        yield Problem(text="container.file-added", path=name)
     for name in sorted(sealed.keys() & case.files.keys()):
         if not case.digest_holds(name):
-            yield Problem(text="evidence.file-altered", path=name)
+            yield Problem(text="container.file-altered", path=name)
 
 
 def _manifest_form(case: _Case) -> Iterator[Problem]:
     # (6) the manifest lists the files
     if case.files.get(MANIFEST) != _manifest(case.files):
-        yield Problem(text="evidence.manifest", path=MANIFEST)
+        yield Problem(text="container.manifest", path=MANIFEST)
 
 
 def _record(case: _Case) -> Iterator[Problem]:
@@ -213,17 +213,17 @@ def _record(case: _Case) -> Iterator[Problem]:
     record = _known(case.record)
     named = {name for message in record.messages for name in message.files}
     for name in sorted(named ^ {name for name in case.files if name.startswith("messages/")}):
-        yield Problem(text="evidence.not-named", path=name)
+        yield Problem(text="container.not-named", path=name)
 
 
 def _history(case: _Case) -> Iterator[Problem]:
     # (8) every event leads to the root of a head, and is about the message
     for message in _known(case.record).messages:
         if not message.events:
-            yield Problem(text="evidence.no-event", path=message.id)
+            yield Problem(text="container.no-event", path=message.id)
         for event in message.events:
             if not _proves(event, message, case.heads):
-                yield Problem(text="evidence.event", path=message.id, values={"position": str(event.position)})
+                yield Problem(text="container.event", path=message.id, values={"position": str(event.position)})
 
 
 def _heads(case: _Case) -> Iterator[Problem]:
@@ -231,7 +231,7 @@ def _heads(case: _Case) -> Iterator[Problem]:
     for signed in case.heads.values():
         signer = case.certificates.get(signed.head.key)
         if signer is None or not is_signed_by(signed, case.certificates) or not case.trusts(signer, signed.head.at):
-            yield Problem(text="evidence.head", path=NAME, values={"size": str(signed.head.size)})
+            yield Problem(text="container.head", path=NAME, values={"size": str(signed.head.size)})
 
 
 def _stamps(case: _Case) -> Iterator[Problem]:
@@ -243,10 +243,10 @@ def _stamps(case: _Case) -> Iterator[Problem]:
         try:
             at = verify_stamp(case.files.get(part.stamp, b""), write_head(signed.head), case.trusted)
         except NotProven as refused:
-            yield Problem(text="evidence.stamp", path=part.stamp, values={"cause": refused.problems[0].text})
+            yield Problem(text="container.stamp", path=part.stamp, values={"cause": refused.problems[0].text})
             continue
         if at != part.stamped_at:
-            yield Problem(text="evidence.stamp-time", path=part.stamp)
+            yield Problem(text="container.stamp-time", path=part.stamp)
 
 
 def _documents(case: _Case) -> Iterator[Problem]:
@@ -257,9 +257,9 @@ def _documents(case: _Case) -> Iterator[Problem]:
         purged = any(leaf.get("kind") == "message.purged" for leaf in leaves)
         name = f"messages/{message.id}/{'body.bin' if message.state == 'refused' else 'document.xml'}"
         if name in case.files and hashlib.sha256(case.files[name]).hexdigest() not in told:
-            yield Problem(text="evidence.document", path=name)
+            yield Problem(text="container.document", path=name)
         elif name not in case.files and not purged:
-            yield Problem(text="evidence.document-missing", path=name)
+            yield Problem(text="container.document-missing", path=name)
 
 
 def _signatures(case: _Case) -> Iterator[Problem]:
@@ -271,11 +271,11 @@ def _signatures(case: _Case) -> Iterator[Problem]:
         named = str(accepted.get("signers", "")).split()
         signers = [case.certificates[s] for s in named if s in case.certificates]
         if len(signers) != len(named):
-            yield Problem(text="evidence.signer-missing", path=name)
+            yield Problem(text="container.signer-missing", path=name)
         elif signers and name in case.files:
             question = Question(at=from_micros(int(str(accepted["at"]))), trusted=tuple(signers), read_stamp=read_stamp)
             if not verify_file(case.files[name], question).valid:
-                yield Problem(text="evidence.document-signature", path=name)
+                yield Problem(text="container.document-signature", path=name)
 
 
 _TELLS_DIGEST = frozenset({"message.accepted", "message.refused", "message.written"})
@@ -296,11 +296,11 @@ def _judged(step: _Step, case: _Case) -> tuple[Problem, ...]:
     except GatewayError as refused:
         return refused.problems
     except (ValueError, TypeError, KeyError, RecursionError):
-        return (Problem(text="evidence.not-judged"),)
+        return (Problem(text="container.not-judged"),)
 
 
 def _check(number: int, name: str, problems: Sequence[Problem], seen: Mapping[str, str]) -> Check:
-    return Check(number=number, name=name, problems=tuple(problems), seen=Problem(text=f"evidence.passed-{number}", values=seen))
+    return Check(number=number, name=name, problems=tuple(problems), seen=Problem(text=f"container.passed-{number}", values=seen))
 
 
 def _proves(event: EventPart, message: MessagePart, heads: Mapping[int, SignedHead]) -> bool:

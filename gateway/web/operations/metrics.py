@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from gateway.evidence.stamping import Stamped
 from gateway.model import Channel
 from gateway.ports import Clock
 from gateway.security.holdings import Holding
@@ -84,6 +85,21 @@ class Certificates(Collector):
         yield days
 
 
+class Stamps(Collector):
+    """Whether the ledger's heads are stamped in time; made anew for each scrape."""
+
+    def __init__(self, stamped: Stamped, clock: Clock) -> None:
+        self._stamped = stamped
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Write how long a time-stamp has been missing."""
+        missing = GaugeMetricFamily("nsw_unstamped_seconds", "How long no authority has given a time-stamp that was asked for; 0: none.")
+        gap = self._stamped.gap
+        missing.add_metric([], max(0.0, (self._clock() - gap.since).total_seconds()) if gap else 0.0)
+        yield missing
+
+
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Serve the metrics to whoever may read; a Prometheus server presents its key as a bearer token."""
     routes = APIRouter(tags=["operations"])
@@ -98,6 +114,7 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         }
         parties = party_views(hub.rules.current.parties, hub.destinations.standings(), hub.queries.backlogs(), now=hub.clock())
         stored.register(Certificates(hub.held()))
+        stored.register(Stamps(hub.stamps.standing(), hub.clock))
         stored.register(Stored(hub.queries.counts(), mailboxes, parties, hub.clock))
         return Response(generate_latest(hub.metrics) + generate_latest(stored), media_type=CONTENT_TYPE_LATEST)
 

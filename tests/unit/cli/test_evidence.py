@@ -112,7 +112,7 @@ def test_refused_messages_have_evidence_of_their_refusal(run: Run, messages: tup
 def test_refuses_an_id_that_nobody_knows(run: Run, messages: tuple[str, ...], tmp_path: Path) -> None:
     ran = run("evidence", "export", messages[0], "no-such-id", "--output", tmp_path / "e.asice", "--json")
 
-    assert (ran.code, ran.json["errors"][0]["code"]) == (1, "evidence.no-message")
+    assert (ran.code, ran.json["errors"][0]["code"]) == (1, "container.no-message")
     assert not (tmp_path / "e.asice").exists()
 
 

@@ -112,3 +112,12 @@ def test_refuses_a_file_that_is_no_copy(run: Run, write: Callable[[str, bytes], 
 
 def test_says_that_there_is_no_database(run: Run) -> None:
     assert run("ledger", "verify", "--json").code == 3
+
+
+def test_a_stamp_that_no_anchor_proves_is_told_of(run: Run, ledger: Path) -> None:
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as database:
+        database.execute("INSERT INTO ledger_stamps (size, begun_at, asked_at, at, authority, token) VALUES (30, 1, 1, 1, 'a', x'30')")
+    checked = run("ledger", "verify", "--json")
+
+    assert (checked.code, checked.json["stamped_until"]) == (1, "1970-01-01T00:00:00.000001+00:00")
+    assert [error["code"] for error in checked.json["errors"]] == ["ledger.stamp"]

@@ -60,12 +60,12 @@ def test_what_is_cut_off_is_told_of(cut: int) -> None:
     except NotReadable as refused:
         told = [problem.text for problem in refused.problems]
 
-    assert told in (["evidence.not-one-form"], ["evidence.cut-short"])
+    assert told in (["container.not-one-form"], ["container.cut-short"])
 
 
 @pytest.mark.parametrize("added", [b"x", b"PK\5\6" + bytes(18), pack({"a.txt": b"other"})])
 def test_what_is_added_before_or_behind_is_told_of(added: bytes) -> None:
-    assert [problem.text for problem in unpack(pack(FILES) + added)[1]] == ["evidence.not-one-form"]
+    assert [problem.text for problem in unpack(pack(FILES) + added)[1]] == ["container.not-one-form"]
     with pytest.raises(NotReadable):
         unpack(b"#!" + pack(FILES))
 
@@ -121,7 +121,7 @@ def test_a_name_that_stands_twice_is_refused() -> None:
     with pytest.raises(NotReadable) as refused:
         unpack(zipped(twice))
 
-    assert refused.value.problems[0].text == "evidence.name-twice"
+    assert refused.value.problems[0].text == "container.name-twice"
 
 
 def test_an_encrypted_entry_is_refused() -> None:
@@ -131,7 +131,7 @@ def test_an_encrypted_entry_is_refused() -> None:
     with pytest.raises(NotReadable) as refused:
         unpack(bytes(data))
 
-    assert refused.value.problems[0].text == "evidence.entry-form"
+    assert refused.value.problems[0].text == "container.entry-form"
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4", b"hello", pack({})[38:], b"PK\3\4" + b"\xff" * 26])
@@ -154,4 +154,4 @@ def test_size_and_number_of_files_are_limited(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(NotReadable) as large:
         unpack(data)
 
-    assert [many.value.problems[0].text, large.value.problems[0].text] == ["evidence.too-many", "evidence.too-large"]
+    assert [many.value.problems[0].text, large.value.problems[0].text] == ["container.too-many", "container.too-large"]

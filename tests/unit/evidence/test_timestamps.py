@@ -57,10 +57,10 @@ def test_says_why_each_authority_gave_none(authority: StampAuthority) -> None:
 
     causes = {p.path: p.values["cause"] for p in refused.value.problems}
     assert causes == {
-        "http://error": "stamps.not-answered",
-        "http://rubbish": "stamps.unreadable",
+        "http://error": "stamping.not-answered",
+        "http://rubbish": "stamping.unreadable",
         "http://other": "signature.stamp-wrong",
-        "http://refusing": "stamps.refused",
+        "http://refusing": "stamping.refused",
     }
 
 
@@ -73,7 +73,7 @@ def test_refuses_the_answer_to_an_earlier_request(authority: StampAuthority) -> 
     with pytest.raises(Unavailable) as refused:
         Authorities(["http://a"], Replaying(), lambda: authority.anchors).stamp(DATA)
 
-    assert refused.value.problems[0].values["cause"] == "stamps.other-answer"
+    assert refused.value.problems[0].values["cause"] == "stamping.other-answer"
 
 
 @pytest.mark.parametrize("names", [(), ("root",), ("signs",)])

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter
 from gateway.collect import Parcel
 from gateway.config import Settings
 from gateway.errors import Code, Conflict, GatewayError, NotValid, Problem
+from gateway.evidence.stamping import Gap, Stamped
 from gateway.lifecycle import State
 from gateway.model import (
     Arrival,
@@ -352,6 +353,8 @@ class FakeHub:
         self.mailboxes = FakeMailboxes()
         self.destinations = FakeDestinations()
         self.holds = FakeHolds()
+        gap = Gap(since=NOW - timedelta(seconds=40), cause="stamping.refused")
+        self.stamps = SimpleNamespace(standing=lambda: Stamped(size=7, until=None, gap=gap))
         self.doors = {"vnsw": VnswDoor(rules=lambda: self.rules, zone=ZONE, sign=lambda envelope, _: envelope)}
         self.trust = SimpleNamespace(registry=SimpleNamespace(owners=self.owners))
         self.metrics = CollectorRegistry()

@@ -33,3 +33,9 @@ def test_metrics_tell_which_partners_are_away_and_what_waits_for_them(call: Call
     assert found["nsw_circuit_open"] == ({"party": "BNN"}, 1)
     assert found["nsw_paused"] == ({"party": "BNN"}, 0)
     assert found["nsw_party_oldest_due_seconds"] == ({"party": "BNN"}, 90)
+
+
+def test_metrics_tell_how_long_a_time_stamp_is_missing(call: Call) -> None:
+    families = text_string_to_metric_families(call("GET", "/metrics").body.decode())
+
+    assert {s.value for family in families for s in family.samples if s.name == "nsw_unstamped_seconds"} == {40}
