@@ -108,7 +108,8 @@ FORGET_ATTEMPT = (
         ATTEMPTS.c.number == bindparam("attempt"),
         ATTEMPTS.c.token != bindparam("held"),
         select(literal(1))
-        .where(_SILENT.c.delivery == ATTEMPTS.c.delivery, _SILENT.c.token == ATTEMPTS.c.token, _SILENT.c.reply.is_(None))
+        .where(_SILENT.c.delivery == ATTEMPTS.c.delivery, _SILENT.c.token == ATTEMPTS.c.token)
+        .where(_SILENT.c.outcome == "failed", _SILENT.c.code == literal(""), _SILENT.c.reply.is_(None))  # one that counted has a code
         .exists(),
     )
     .returning(ATTEMPTS.c.token)

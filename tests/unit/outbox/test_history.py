@@ -89,3 +89,17 @@ def test_attempts_that_brought_something_are_all_kept(desk: Desk) -> None:
         desk.outbox.settle(claim, Step(to=State.RETRYING, due_at=START, counts=False), Failed(code="http-503"), answer)
 
     assert len(desk.history.attempts(delivery)) == 3
+
+
+def test_attempts_that_counted_are_kept_whatever_comes_after_a_replay(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    (claim,) = desk.outbox.claim({BNN: 1})
+    desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
+    desk.outbox.settle(claim, Step(to=State.DEAD, due_at=None, counts=True, reason="timeout"), Failed(code="timeout"), None)
+    desk.outbox.replay(delivery, by="key:lan")
+    for _ in range(3):
+        (claim,) = desk.outbox.claim({}, probes=frozenset({BNN}))
+        desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
+        desk.outbox.settle(claim, Step(to=State.RETRYING, due_at=START, counts=False), Failed(code="timeout"), None)
+
+    assert len(desk.history.attempts(delivery)) == 2
