@@ -101,9 +101,7 @@ class Settings(BaseSettings):
         description="addresses of time-stamp authorities (RFC 3161), asked in this order, with commas between; "
         "default: the ledger's heads are signed and not stamped",
     )
-    tsa_ca: Path | None = Field(
-        default=None, description="PEM anchors of these authorities; default: those under NSW_HOME/pki/anchors/tsa"
-    )
+    tsa_ca: Path | None = Field(default=None, description="PEM anchors of these authorities; default: those under NSW_HOME/pki/anchors/tsa")
     tsa_every: int = Field(default=600, ge=1, le=86_400, description="seconds between two time-stamps, at least")
     language: str = Field(default="", description="language of the command line; default: the first of the gateway's own party")
 

@@ -22,7 +22,6 @@ def uuid7(now: datetime, random: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-SIGNATURES = ("none", "xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509", "cms-detached")  # the profiles there are
 ON_MESSAGE = frozenset({"wss-x509"})  # those whose signature stands around the envelope, in the message that carries it
 
 
@@ -69,7 +68,7 @@ class Concession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealProfile:
-    """What signatures a party sends or accepts: one of SIGNATURES.
+    """What signatures a party sends or accepts: "none", "xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt" or "wss-x509".
 
     `until` ends an exception, `bound_to` names what proves an unsigned party instead:
     "network:127.0.0.0/8", "certificate:<sha256 hex>", "key:<name>". `algorithms` are short names such as "ecdsa-sha256"; none

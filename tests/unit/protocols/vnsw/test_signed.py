@@ -13,7 +13,7 @@ from gateway.protocols.vnsw.dialects import GATEWAY, MARD, Dialect
 from gateway.protocols.vnsw.door import VnswDoor
 from gateway.protocols.vnsw.payload import payload_of
 from gateway.protocols.vnsw.wrapping import field_of
-from gateway.security import devpki, verifier
+from gateway.security import devpki, verifier, wss
 from gateway.security.keys import load_key
 from gateway.security.sealer import EnvelopeSealer
 from gateway.security.signer import sign_person
@@ -63,3 +63,30 @@ def test_a_sealed_request_carries_both_signatures(door: VnswDoor, pki: Path, sea
     payload = door.open(builders.arrival(request.body)).payload
     assert subject(payload)
     assert verifier.find(parse(payload)).person is not None
+
+
+def test_a_signed_message_opens_for_the_prover_and_is_answered_in_kind(
+    parties: Directory, sealer: EnvelopeSealer, receipt: Receipt
+) -> None:
+    door = VnswDoor(rules=lambda: parties, zone=builders.ZONE, sign=sealer.sign)
+    message = sealer.sign(builders.soap(builders.message("10/01")), "wss-x509")
+
+    opened = door.open(builders.arrival(message))
+    reply = door.answer(opened, replace(receipt, seal="wss-x509"))
+
+    assert opened.payload == builders.message("10/01")
+    for signed in (opened.message, reply.body):
+        assert wss.verify(signed, at=NOW, registered=lambda found: found == sealer.certificate)
+
+
+def test_a_message_without_a_security_header_gives_the_prover_none(door: VnswDoor) -> None:
+    assert door.open(builders.arrival(builders.soap(builders.message("10/01")))).message == b""
+
+
+@pytest.mark.parametrize("dialect", [GATEWAY, MARD], ids=lambda d: d.name)
+def test_a_request_to_a_party_that_takes_signed_messages_is_one(sealer: EnvelopeSealer, dialect: Dialect) -> None:
+    party = replace(builders.party("NSW"), accepts=SealProfile(signature="wss-x509"))
+
+    request = sealer.seal(encode(dialect, builders.envelope(), builders.route(party)))
+
+    assert wss.verify(request.body, at=NOW, registered=lambda found: found == sealer.certificate)
