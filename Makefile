@@ -9,14 +9,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 JSON_OPTION = $(if $(filter 1,$(JSON)),--json,)
 LOCK = compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml
-BENCHMARKS := intake end-to-end attachments
+BENCHMARKS := intake end-to-end attachments trust
 RUNS ?= 100
 ROUNDS ?= 10
 SEED ?= 1
 STEPS ?= 200000
 STORE ?= memory
 
-.PHONY: help setup run demo test test-full simulate faults failover check bench docs wheel wheel-check lock clean
+.PHONY: help setup run demo test test-full simulate faults failover fuzz check bench docs wheel wheel-check lock clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ faults: setup ## RUNS kills of a gateway under load at random moments, on both d
 
 failover: setup ## two gateways under load: servers and gateways killed, restarted, cut apart, each ROUNDS times; the last line is JSON
 	@$(BIN)/python -m tests.failover --rounds $(ROUNDS)
+
+fuzz: setup ## changed signed documents of every profile, ROUNDS of each; MINUTES=120 goes on; the last line is JSON
+	@$(BIN)/python -m tests.fuzz --rounds $(if $(filter command line,$(origin ROUNDS)),$(ROUNDS),10000) --minutes $(or $(MINUTES),0)
 
 check: setup ## ruff, mypy --strict, import-linter, bandit
 	@$(BIN)/ruff check .

@@ -1,6 +1,5 @@
 """nsw evidence: write everything that proves a message into one file, and verify such a file without gateway, database or network."""
 
-import getpass
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from gateway.evidence.verify import Check, Verdict, verify_container
 from gateway.security import certificates
 from gateway.security.certificates import Certificate
 
+from .asking import asker
 from .files import read_archive, read_small, write_document
 from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, people, refuse, say, settings
 
@@ -36,7 +36,7 @@ def export(messages: Messages, *, output: Output, as_json: AsJson = False) -> No
     """Write documents, receipts, what was exchanged, the ledger's proof and a report into one signed container."""
     try:
         with open_store(settings()) as store:
-            data = store.evidence.export(messages, by=getpass.getuser())
+            data = store.evidence.export(messages, by=asker())
     except GatewayError as error:
         refuse(error, as_json=as_json)
     write_document(output, data)
@@ -69,9 +69,8 @@ def _certificates(path: Path) -> Sequence[Certificate]:
 
 
 def _print(console: Console, name: str, verdict: Verdict) -> None:
-    told = say(
-        "evidence-good" if verdict.valid else "evidence-bad", files=str(len(verdict.files)), messages=", ".join(verdict.messages) or "-"
-    )
+    facts = {"files": str(len(verdict.files)), "messages": ", ".join(verdict.messages) or "-"}
+    told = say("evidence-good", **facts) if verdict.valid else say("evidence-bad", **facts)
     sign, style = ("✓", "green") if verdict.valid else ("✗", "bold red")
     paragraph(console, Text(f"{sign} {name}: {told}", style=style), indent=0, hanging=2)
     for check in verdict.checks:

@@ -1,7 +1,7 @@
 """The crash matrix: a story is played once to learn its moments, then once for each of them with a death there; and judged."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -91,8 +91,8 @@ class _Trial:
 def _sends(partner: RunningSimulator, about: Consignment, hub_numbers: Sequence[str]) -> Counter[str]:
     """Count a partner's raw arrivals about a dossier, or under these numbers of the hub, by id."""
     lines: Any = partner.report()["arrivals"]
-    known: Callable[[Any], bool] = lambda line: f" {about.file_code}/" in line["about"] or line["id"] in hub_numbers  # noqa: E731
-    return Counter(line["id"] for line in lines if line["id"] and known(line))
+    ours = [line["id"] for line in lines if f" {about.file_code}/" in line["about"] or line["id"] in hub_numbers]
+    return Counter(filter(None, ours))
 
 
 def _kept(life: Ended) -> Sequence[Kept]:

@@ -14,6 +14,7 @@ from gateway.cli.story import EVENTS
 from gateway.lifecycle import State
 from gateway.outbox.holds import KINDS
 from gateway.outbox.orders import JobState
+from gateway.store.migrate import Level
 
 TEXTS = tomllib.loads((resources.files("gateway") / "texts" / "cli.toml").read_text("utf-8"))["cli"]
 SOURCES = "\n".join(path.read_text("utf-8") for path in sorted(Path(str(resources.files(gateway.cli))).glob("*.py")))
@@ -31,7 +32,7 @@ def used() -> set[str]:
     facts = {f"story-{name}" for name in re.findall(r'yield "([a-z-]+)",', SOURCES)} | {"story-timeline", "story-deliveries"}
     states = {f"state-{state}" for state in (*State, *MessageState)} | {f"job-{state}" for state in JobState}
     verdicts = {f"routes-{v}" for v in ("chosen", "condition-false", "condition-unknown", "back-to-sender", "party-served")}
-    kinds = {f"retention-{kind}" for kind in (*KINDS, "content", "record")}
+    kinds = {f"retention-{kind}" for kind in (*KINDS, "content", "record")} | {f"db-{level}" for level in Level}
     events = {f"event-{kind.replace('.', '-')}" for kind in EVENTS}
     return {*whole, *chosen, *doctor, *headers, *facts, *states, *verdicts, *kinds, *events, "verify-valid", "verify-invalid"}
 

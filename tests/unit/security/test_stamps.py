@@ -96,7 +96,7 @@ def test_stamped_signature_states_both_times(signed: bytes, token: bytes, author
     assert stated is not None
     assert (stated.level, stated.signed_at) == ("xades-b-t", MOMENT)
     assert stated.stamped_at is not None
-    assert abs(stated.stamped_at - MOMENT) < timedelta(minutes=5)
+    assert abs(stated.stamped_at - MOMENT) < timedelta(hours=1)  # the token is as old as the tests of this process
 
 
 def test_stamp_without_its_chain_holds_where_the_authority_itself_is_trusted(signed: bytes, authority: StampAuthority) -> None:

@@ -95,7 +95,8 @@ def test_interface_is_described_with_examples(call: Call) -> None:
         "/api/v1/dead-letters", "/api/v1/deliveries/{delivery}/exchange", "/api/v1/deliveries/{delivery}/redirect",
         "/api/v1/deliveries/{delivery}/return", "/api/v1/deliveries/{delivery}/correct", "/api/v1/jobs", "/api/v1/jobs/count",
         "/api/v1/jobs/{job}", "/api/v1/jobs/{job}/approve", "/api/v1/jobs/{job}/pause", "/api/v1/jobs/{job}/resume",
-        "/api/v1/jobs/{job}/cancel",
+        "/api/v1/jobs/{job}/cancel", "/api/v1/messages/{message}/attachments", "/api/v1/messages/{message}/attachments/{number}",
+        "/api/v1/messages/{message}/proof", "/api/v1/messages/{message}/evidence", "/api/v1/ledger/heads", "/api/v1/ledger/consistency",
     }  # fmt: skip
     post = document["paths"]["/api/v1/documents"]["post"]
     assert "<Envelope>" in post["requestBody"]["content"]["application/xml"]["example"]
