@@ -42,4 +42,4 @@ class Mailer:
 
 
 def _unsent(server: str, fault: str) -> Unavailable:
-    return Unavailable(Code.UNAVAILABLE, Problem(text="certificates.mail", path=server, values={"fault": fault}))
+    return Unavailable(Code.UNAVAILABLE, Problem(text="certificates.mail-refused", path=server, values={"fault": fault}))

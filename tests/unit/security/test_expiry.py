@@ -42,7 +42,7 @@ class Station:
 
     def send(self, ending: Sequence[Holding]) -> None:
         if self.broken:
-            raise Unavailable(Code.UNAVAILABLE, Problem(text="certificates.mail"))
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="certificates.mail-refused"))
         self.mails.append(sorted({(held.party, held.threshold or 0) for held in ending}, key=str))
 
 
@@ -97,7 +97,7 @@ def test_mail_that_failed_is_sent_at_a_later_look(station: Station) -> None:
     expiry.look()
 
     assert station.mails == [[("BNN", 7)]]
-    assert ("certificate.mail-failed", "certificates.mail") in station.events
+    assert ("certificate.mail-failed", "certificates.mail-refused") in station.events
 
 
 def test_certificate_with_a_successor_is_not_told_of(station: Station, tmp_path: Path) -> None:

@@ -346,9 +346,7 @@ def test_every_code_about_certificates_is_a_tls_problem() -> None:
     assert {TEXTS[getattr(pycurl, name)] for name in names} == {"transport.tls"}
 
 
-@pytest.mark.parametrize(
-    "text", sorted({*TEXTS.values(), "transport.too-large", "transport.header", "transport.other", "certificates.mail"})
-)
+@pytest.mark.parametrize("text", sorted({*TEXTS.values(), "transport.too-large", "transport.header", "transport.other"}))
 def test_every_text_says_what_where_and_what_to_do(text: str) -> None:
     values = {"host": "a.vn:443", "seconds": "15", "limit": "10", "detail": "libcurl 1"}
     for language in ("vi", "en"):

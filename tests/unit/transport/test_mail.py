@@ -64,7 +64,7 @@ def test_receiver_that_is_refused_is_told(server: str, receivers: list[str]) -> 
     with pytest.raises(Unavailable) as error:
         Mailer(server=server, sender="gw@example.vn", receivers=receivers).send("x", "y")
 
-    assert error.value.problems[0].text == "certificates.mail"
+    assert error.value.problems[0].text == "certificates.mail-refused"
 
 
 def test_server_that_is_away_is_unavailable(unused_port: int) -> None:
