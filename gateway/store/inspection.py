@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
+from sqlalchemy import table as named
 
 from gateway.errors import Problem
 from gateway.ports import Database, Tx
@@ -81,5 +82,5 @@ def _inspect_sqlite(tx: Tx) -> Inspection:
 
 
 def _count(tx: Tx, table: str) -> int:
-    ((rows,),) = tx.rows(text(f'SELECT COUNT(*) FROM "{table}"'))  # noqa: S608  # a name that the database itself gave
+    ((rows,),) = tx.rows(select(func.count()).select_from(named(table)))
     return int(rows)
