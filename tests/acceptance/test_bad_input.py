@@ -117,6 +117,7 @@ def test_every_refusal_is_kept_with_its_cause(doors: Any, outside: Path) -> None
     assert all(row["code"] and row["cause"] for row in kept)
 
 
+@pytest.mark.slow
 def test_the_gateway_does_not_grow_by_hostile_files(doors: Any, outside: Path, record_property: Any) -> None:
     everything = [path.read_bytes() for folder in FOLDERS for path in files(outside, folder)]
     sizes = []

@@ -28,6 +28,8 @@ from gateway.testing.vnsw import SOAP_REQUEST, read_answer
 from gateway.testing.world import World, until
 from gateway.xml.shipped import shipped
 
+pytestmark = pytest.mark.slow
+
 ATTEMPTS, CONCURRENCY = 3, 4
 PATIENT = f"""
 retry = {{ first = "1s", longest = "2s", attempts = {ATTEMPTS} }}

@@ -14,6 +14,8 @@ from gateway.testing.outage import HANGS, PARTNERS, Partners, applications, stan
 from gateway.testing.vnsw import SOAP_REQUEST, read_answer
 from gateway.testing.world import until
 
+pytestmark = pytest.mark.slow
+
 CONCURRENCY = 2
 LIMITS = {HANGS: f'limits = {{ concurrency = {CONCURRENCY}, timeout = "6s" }}\nretry = {{ first = "1s", longest = "2s" }}'}
 HEALTHY = PARTNERS[:-1]

@@ -21,6 +21,8 @@ from gateway.testing.gateway import RunningGateway
 from gateway.testing.storage import BUCKET, KEYS, serving_s3
 from gateway.testing.world import until
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = "/api/v1/documents"
 MIB = 1_048_576
 Part = tuple[str, str, bytes]  # headers, media type, content

@@ -17,6 +17,8 @@ from gateway.testing.signing import NOW, Bench, People, unsigned
 from gateway.xml.canonical import canonical
 from gateway.xml.parse import parse
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 1500
 SCRAPS = (
     b"<",

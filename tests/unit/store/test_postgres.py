@@ -17,6 +17,8 @@ from gateway.store.postgres import Connection, PostgresDatabase
 from gateway.store.tables import LEDGER
 from gateway.testing.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 WAIT = 20
 INSERT = insert(LEDGER).values({c: bindparam(c) for c in ("at", "kind", "leaf")})
 KINDS = select(LEDGER.c.kind).order_by(LEDGER.c.kind)

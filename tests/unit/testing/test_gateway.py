@@ -4,6 +4,8 @@ import pytest
 
 from gateway.testing.gateway import RunningGateway
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_killed_gateway_comes_back_at_the_same_address(tmp_path: Path) -> None:
     with RunningGateway(tmp_path) as gateway:
