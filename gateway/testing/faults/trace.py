@@ -22,10 +22,12 @@ FOLLOW = ("-f", "-yy", "-xx", "-s", "1000000", "-e", f"trace={','.join(CALLS)}",
 UNDER_STRACE = "import os, sys; os.execvp('strace', ['strace', '--seccomp-bpf', *sys.argv[1:]])"
 ATTACH_SECONDS = 10.0
 
+UNKNOWN = -1
+
 _LINE = re.compile(r"^(?P<pid>\d+) +(?P<rest>.*)$")
 _RESUMED = re.compile(r"^<\.\.\. \w+ resumed>(?P<rest>.*)$")
 _UNFINISHED = " <unfinished ...>"
-_CALL = re.compile(r"^(?P<name>\w+)\(\d+<(?P<place>(?:\\x[0-9a-f]{2})+|\w+:\[[^\]]*\]|[^<>]*)(?P<arguments>.*)\) += (?P<result>-?\d+)")
+_CALL = re.compile(r"^(?P<name>\w+)\(\d+<(?P<place>(?:\\x[0-9a-f]{2})+|\w+:\[[^\]]*\]|[^<>]*)(?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
 _BYTES = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
@@ -35,7 +37,10 @@ class NoStraceError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call on a file or a socket: `began` and `ended` are places in the order of all that was seen."""
+    """One call on a file or a socket: `began` and `ended` are places in the order of all that was seen.
+
+    `result` is UNKNOWN where the process was killed before the call came back: what it wrote may have gone out or not.
+    """
 
     pid: int
     name: str
@@ -80,7 +85,8 @@ def attached(pid: int, log: Path) -> Iterator[None]:
 def read(log: Path) -> list[Call]:
     """Read a log into calls, in the order in which they ended."""
     begun: dict[int, tuple[int, str]] = {}
-    calls = []
+    calls: list[Call] = []
+    number = 0
     with log.open(encoding="ascii", errors="replace") as lines:
         for number, line in enumerate(lines):
             matched = _LINE.match(line.rstrip("\n"))
@@ -95,7 +101,8 @@ def read(log: Path) -> list[Call]:
             call = _call(pid, head + resumed["rest"] if resumed else rest, began, number)
             if call:
                 calls.append(call)
-    return calls
+    cut = [_call(pid, f"{head}) = ?", began, number) for pid, (began, head) in begun.items()]
+    return [*calls, *filter(None, cut)]
 
 
 def _call(pid: int, text: str, began: int, ended: int) -> Call | None:
@@ -110,7 +117,7 @@ def _call(pid: int, text: str, began: int, ended: int) -> Call | None:
         place=_bytes(matched["place"]).decode("utf-8", "replace"),
         data=b"".join(map(_bytes, pieces)),
         offset=int(last) if last.isdecimal() else 0,
-        result=int(matched["result"]),
+        result=UNKNOWN if matched["result"] == "?" else int(matched["result"]),
         began=began,
         ended=ended,
     )
