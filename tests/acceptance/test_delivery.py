@@ -132,7 +132,6 @@ def test_a_partner_that_is_away_or_hangs_delays_nobody_else(scene: Scene) -> Non
     assert scene.states([about], "TCHQ") != ["delivered"]
 
 
-@pytest.mark.slow
 def test_an_outage_longer_than_every_retry_burns_no_attempts_and_ends_by_itself(scene: Scene, record_property: Any) -> None:
     ministry = scene.agency("agriculture")
     scene.wait("delivered", scene.apply(), "BNN")  # so that no failure of before counts
@@ -250,7 +249,6 @@ def test_a_message_that_an_agency_could_not_use_is_set_aside_at_once_and_delays_
 NOWHERE = ((b"<CountryExportCode>NL<", b"<CountryExportCode>VN<"), (b"3029 AG Rotterdam, The Netherlands", b"3029 AG"))
 
 
-@pytest.mark.slow
 def test_a_message_that_cannot_be_used_never_keeps_a_partner_that_is_back_waiting(scene: Scene) -> None:
     importer = scene.agency("ephyto_hub")
     poison, good, *waiting = (scene.traveller.application() for _ in range(OPEN_AFTER + 3))
@@ -264,7 +262,9 @@ def test_a_message_that_cannot_be_used_never_keeps_a_partner_that_is_back_waitin
     importer.control(mode="up")
 
     until(lambda: scene.states(waiting, "IPPC") == ["delivered"] * len(waiting), "the good certificates", seconds=60)
-    scene.wait("dead", poison, "IPPC")
+    dead = scene.wait("dead", poison, "IPPC")
+    assert scene.effects("ephyto_hub", poison) == []
+    assert dead["cause"]
 
 
 # --- order, and the hub ----------------------------------------------------------------------------------------------
@@ -289,7 +289,6 @@ def test_later_messages_of_a_dossier_wait_for_the_earlier_ones_through_an_outage
     assert scene.effects("portal", about) == list(DECISIONS)
 
 
-@pytest.mark.slow
 def test_an_envelope_that_the_hub_took_is_asked_for_and_never_sent_twice_whatever_kills_the_gateway(scene: Scene) -> None:
     importer = scene.agency("ephyto_hub")
     importer.simulator = hub(Pace(pending_polls=1))

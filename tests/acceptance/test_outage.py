@@ -83,7 +83,6 @@ def test_a_partner_that_never_answers_delays_nobody_and_is_taken_up_again(scene:
     assert scene.metric("nsw_circuit_open", HANGS) == 0
 
 
-@pytest.mark.slow
 def test_a_restarted_gateway_remembers_who_is_away(scene: Scene) -> None:
     scene.partners.hanging = frozenset({HANGS})
     scene.send(300, 6)

@@ -93,6 +93,7 @@ def test_what_a_dead_process_held_another_delivers(world: World, second: Running
     second.start()
 
     until(lambda: delivered(second), "the delivery by the survivor", seconds=RESCUED)
+    assert ministry.report()["second_ids"] == []
 
 
 def test_gateway_serves_again_by_itself_when_its_database_is_back(tmp_path: Path, postgres_alone: Server) -> None:

@@ -48,4 +48,8 @@ def test_collector_goes_on_after_whatever_a_run_brought(monkeypatch: pytest.Monk
 
 
 def test_collector_that_never_began_can_be_stopped() -> None:
-    Collector(cast("Attachments", None), watch=lambda _event, _fields: None).stop()
+    collector = Collector(cast("Attachments", None), watch=lambda _event, _fields: None)
+
+    collector.stop()
+
+    assert not collector.is_alive()

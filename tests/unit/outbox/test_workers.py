@@ -115,6 +115,8 @@ def test_due_deliveries_are_carried_as_soon_as_they_are_told_of() -> None:
 
         until(lambda: crew.states("A") == [State.DELIVERED] * 20, "20 delivered")
 
+    assert len({claim.delivery for claim in crew.carried}) == len(crew.carried) == 20
+
 
 def test_a_single_thread_serves_every_partner() -> None:
     parties = [party("A"), party("B"), party("C")]
@@ -122,6 +124,8 @@ def test_a_single_thread_serves_every_partner() -> None:
         crew.owe("C", 3)
 
         until(lambda: crew.states("C") == [State.DELIVERED] * 3, "3 delivered to the last partner")
+
+    assert [claim.party for claim in crew.carried] == ["C"] * 3
 
 
 @pytest.mark.parametrize("parties", [[party("A")], [party("A"), party("B"), party("C")]])
@@ -271,6 +275,8 @@ def test_a_partner_that_comes_back_gets_what_waits_at_once() -> None:
         until(lambda: crew.states("A").count(State.RETRYING) == OPEN_AFTER, "all wait for half a minute")
         until(lambda: crew.states("A") == [State.DELIVERED] * OPEN_AFTER, "all delivered when it came back")
 
+    assert len(crew.carried) == 2 * OPEN_AFTER + 1  # once in vain each, the probe, and once when it was back
+
 
 # --- partners that hang ------------------------------------------------------------------------------------------------
 
@@ -294,6 +300,8 @@ def test_what_hangs_at_one_partner_gives_its_places_to_the_others(monkeypatch: p
         until(lambda: crew.states("B") == [State.DELIVERED] * 4, "the other served, two at a time")
         hanging.set()
         until(lambda: crew.states("A") == [State.DELIVERED] * 4, "the one that hung, once it answers")
+
+    assert not crew.circuits.open()
 
 
 @pytest.mark.usefixtures("quick_probes")
@@ -324,6 +332,8 @@ def test_opening_and_closing_are_told_of() -> None:
     with crew.working():
         crew.owe("A", OPEN_AFTER)
         until(lambda: closed in crew.events, "the end of the outage")
+
+    assert [event for event in crew.events if event in (opened, closed)] == [opened, closed]
 
 
 # --- what is known elsewhere -------------------------------------------------------------------------------------------
@@ -387,13 +397,18 @@ def test_a_ring_is_enough_to_wake_them(monkeypatch: pytest.MonkeyPatch) -> None:
             crew.owe("A")
             until(lambda: set(crew.states("A")) == {State.DELIVERED}, "delivered, long before the next look")
 
+    assert len(crew.carried) == 20
+
 
 def test_what_becomes_due_is_carried_then_and_not_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.outbox.workers.LOOK_SECONDS", 3600)
     crew = Crew([party("A")], deliver)
     crew.owe("A", due_in=timedelta(seconds=0.2))
+    due_at = now() + timedelta(seconds=0.15)  # or a little later
     with crew.working():
         until(lambda: crew.states("A") == [State.DELIVERED], "delivered when it was due")
+
+    assert now() > due_at
 
 
 def test_what_nobody_rings_for_is_noticed_at_the_next_look() -> None:
@@ -403,6 +418,8 @@ def test_what_nobody_rings_for_is_noticed_at_the_next_look() -> None:
         crew.owe("A", ring=False)
 
         until(lambda: crew.states("A") == [State.DELIVERED] * 2, "noticed")
+
+    assert len(crew.carried) == 2
 
 
 # --- rates -----------------------------------------------------------------------------------------------------------------
@@ -423,3 +440,5 @@ def test_a_rate_goes_on_as_soon_as_it_allows() -> None:
     with Crew([replace(party("A"), limits=Limits(per_minute=120))], deliver).working() as crew:
         crew.owe("A", 5)
         until(lambda: crew.states("A") == [State.DELIVERED] * 5, "three at once, the others by and by")
+
+    assert len(crew.carried) == 5

@@ -86,4 +86,7 @@ def test_guard_asks_for_a_role(access: Access) -> None:
 def test_without_a_guard_everyone_passes() -> None:
     access = Access(keys=None, party_of=lambda _: None, guarded=False)
 
-    access.demand(access.channel(_scope(), {}), "operator")
+    channel = access.channel(_scope(), {})
+
+    access.demand(channel, "operator")
+    assert (channel.kind, channel.party) == ("network", None)
