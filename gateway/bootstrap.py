@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -15,16 +15,18 @@ from .errors import Code, Problem, Unavailable, explain, remedy
 from .evidence.gathering import Evidence
 from .evidence.ledger import Ledger
 from .evidence.report import write_reports
+from .evidence.sealing import EVERY_SECONDS as SEAL_SECONDS
 from .evidence.sealing import Sealing
 from .evidence.signers import own_certificates
-from .evidence.stamper import Stamping
+from .evidence.stamper import FAREWELL_SECONDS, stamp
+from .evidence.stamper import LOOK_SECONDS as STAMP_SECONDS
 from .evidence.stamping import Stamps
 from .evidence.timestamps import Authorities
 from .hub import Hub, Store
 from .intake import Intake
 from .model import Party, Schedule
 from .outbox.acts import Acts, Notice, Undelivered, Ways
-from .outbox.attachments.collecting import Collector
+from .outbox.attachments.collecting import COLLECT_SECONDS, tidy
 from .outbox.attachments.folder import FolderStore
 from .outbox.attachments.keeping import Attachments
 from .outbox.attachments.objects import ObjectStore
@@ -45,18 +47,20 @@ from .ports import Adapter, ChunkStore, Cipher, Database, Entropy, Watch
 from .protocols.vnsw.dialects import DIALECTS
 from .protocols.vnsw.door import VnswDoor
 from .protocols.vnsw.notice import Notices
+from .rounds import Rounds
 from .routing.judge import Judge
 from .routing.redirect import route_to
-from .routing.reloading import Reloader
 from .routing.retention import schedule_of
 from .routing.rules import Rules, RuleSet, load
 from .security.authority import Authority
 from .security.certificates import Certificate, read_pem
 from .security.cipher import FileCipher
 from .security.enrolment import Enrolment, Issue
+from .security.expiry import EVERY_SECONDS as EXPIRY_SECONDS
 from .security.expiry import Expiry
 from .security.expiry import notices as expiry_notices
 from .security.holdings import Holding, held_in
+from .security.keeper import EVERY_SECONDS as KEY_SECONDS
 from .security.keeper import KeyKeeper
 from .security.keys import SigningKey
 from .security.ownkey import OwnKey, Unlocking
@@ -83,6 +87,7 @@ from .xml.schemas import Schemas
 from .xml.shipped import shipped
 
 ADAPTERS = "nsw_gateway.adapters"
+RELOAD_SECONDS = 1.0
 STORAGE_PATIENCE = timedelta(seconds=30)  # for one chunk in S3-compatible storage
 
 
@@ -243,8 +248,9 @@ def build(settings: Settings) -> Hub:
         prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=entropy, watch=telemetry,
         carries=lambda party: party.collects or (party.adapter in adapters and adapters[party.adapter].profile.attachments),
     )  # fmt: skip
-    sealing = Sealing(ledger, key, watch=telemetry)
-    keeping = KeyKeeper(trust, (sealer.renew, sealing.renew), watch=telemetry)
+    sealing = Sealing(ledger, key)
+    keeper = KeyKeeper(trust, (sealer.renew, sealing.renew), watch=telemetry)
+    rounds = partial(Rounds, watch=telemetry)
     return Hub(
         settings=settings, intake=intake, outbox=outbox, rules=rules, schemas=schemas, judge=judge, prover=prover, trust=trust,
         sealer=sealer, adapters=adapters, destinations=destinations, entropy=entropy, metrics=telemetry.registry, watch=telemetry,
@@ -256,12 +262,15 @@ def build(settings: Settings) -> Hub:
         history=History(database, payloads), certificates=_enrolment(settings, trust, database, entropy=entropy),
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
-        _first=(*([listening] if listening else []), Reloader(rules, watch=telemetry), sealing, keeping, statuses,
-                *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry)),
+        _first=(
+            *([listening] if listening else []), statuses, *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry),
+            rounds("rules", rules.reload_if_changed, every=RELOAD_SECONDS), rounds("key", keeper.look, every=KEY_SECONDS),
+            rounds("ledger", sealing.seal, every=SEAL_SECONDS, last=True),
+        ),
         _last=(
             _expiry(settings, lambda: held_in(trust.registry, (sealer.certificate,), at=now()), database, watch=telemetry),
             Mender(mending, bell=orders, watch=telemetry),
-            Collector(attachments, watch=telemetry),
+            rounds("attachments", lambda: tidy(attachments, telemetry), every=COLLECT_SECONDS),
             _housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
         ),
     )  # fmt: skip
@@ -274,11 +283,12 @@ def _authorities(settings: Settings, trust: Trust) -> Authorities | None:
     return Authorities(settings.tsa.split(","), HttpTransport(ca_file=settings.outgoing_ca), lambda: tsa_anchors(settings, trust))
 
 
-def _stamping(settings: Settings, stamps: Stamps, authorities: Authorities | None, *, watch: Watch) -> tuple[Stamping, ...]:
+def _stamping(settings: Settings, stamps: Stamps, authorities: Authorities | None, *, watch: Watch) -> tuple[Rounds, ...]:
     """Have heads stamped where authorities are named."""
     if authorities is None:
         return ()
-    return (Stamping(stamps, authorities, every=timedelta(seconds=settings.tsa_every), watch=watch),)
+    due = partial(stamp, stamps, authorities, every=timedelta(seconds=settings.tsa_every), watch=watch)
+    return (Rounds("stamping", due, every=STAMP_SECONDS, watch=watch, area="ledger", patience=FAREWELL_SECONDS),)
 
 
 def tsa_anchors(settings: Settings, trust: Trust) -> tuple[Certificate, ...]:
@@ -312,7 +322,7 @@ def _evidence(
     )
 
 
-def _expiry(settings: Settings, held: Callable[[], Sequence[Holding]], database: Database, *, watch: Watch) -> Expiry:
+def _expiry(settings: Settings, held: Callable[[], Sequence[Holding]], database: Database, *, watch: Watch) -> Rounds:
     """Watch the ends of certificates, and tell by mail where a mail server is set."""
 
     def send(ending: Sequence[Holding]) -> None:
@@ -321,7 +331,8 @@ def _expiry(settings: Settings, held: Callable[[], Sequence[Holding]], database:
         mailer.send(explain(Problem(text="certificates.mail", values={"count": str(len(ending))}), "vi"), "\n\n".join(told) + "\n")
 
     complete = settings.mail_server and settings.mail_from and settings.mail_to
-    return Expiry(held, database, send=send if complete else None, clock=now, watch=watch)
+    expiry = Expiry(held, database, send=send if complete else None, clock=now, watch=watch)
+    return Rounds("expiry", expiry.look, every=EXPIRY_SECONDS, watch=watch, area="certificate", at_once=True)
 
 
 def _housekeeping(settings: Settings, retention: Retention, *, rules: Callable[[], RuleSet], watch: Watch) -> Housekeeper:

@@ -1,6 +1,5 @@
-"""The thread that tells of certificates that end: 60, 30, 14, 7 and 1 days before, the gateway's own, partners' and anchors."""
+"""What tells of certificates that end: 60, 30, 14, 7 and 1 days before, the gateway's own, partners' and anchors."""
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
@@ -12,7 +11,7 @@ from . import sql
 from .certificates import Certificate
 from .holdings import Holding
 
-LOOK_SECONDS = 600.0  # how soon a new day is noticed
+EVERY_SECONDS = 600.0  # how soon a new day is noticed
 
 Send = Callable[[Sequence[Holding]], None]  # tells people, by mail
 
@@ -28,18 +27,6 @@ class Expiry:
         self._clock = clock
         self._watch = watch
         self._logged: date | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="expiry", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look at the calendar."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop looking."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def look(self) -> None:
         """Tell what is to be told today; what could not be mailed is mailed at a later look."""
@@ -76,16 +63,6 @@ class Expiry:
     def _forget(tx: Tx, chosen: Sequence[Holding]) -> None:
         for held in chosen:
             tx.changed(sql.UNWARN, of=held.certificate.sha256, days=held.threshold)
-
-    def _work(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.look()
-            except GatewayError as error:  # the database is away
-                self._watch("certificate.paused", {"code": error.problems[0].text})
-            except Exception as error:  # noqa: BLE001  # a defect must not end the thread for every later day
-                self._watch("certificate.defect", {"defect": type(error).__name__})
-            self._stopping.wait(LOOK_SECONDS)
 
 
 def notices(ending: Sequence[Holding]) -> list[Problem]:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from gateway.audit import Event
 from gateway.errors import Code, Problem, Unavailable
 from gateway.evidence.heads import write_head
 from gateway.evidence.ledger import Ledger
-from gateway.evidence.stamper import Stamping
+from gateway.evidence.stamper import FAREWELL_SECONDS, stamp
 from gateway.evidence.stamping import AGAIN, Stamps
 from gateway.evidence.timestamps import Authorities, Stamp
 from gateway.model import Reply, Request
 from gateway.ports import Database, Tx
+from gateway.rounds import Rounds
 from gateway.security.certificates import Certificate
 from gateway.security.devpki import generate
 from gateway.security.keys import SigningKey, load_key
@@ -190,14 +192,13 @@ def test_a_check_verifies_every_stamp_and_tells_where_its_head_was_altered(
     assert [problem.values["cause"] for problem in stamps.check(authority.anchors)] == ["signature.stamp-wrong"]
 
 
-def test_the_thread_survives_whatever_an_authority_does(stamps: Stamps, asked: Asked, happen: Callable[[], Ledger], time: Time) -> None:
+def test_whatever_an_authority_does_is_told_and_asked_again(stamps: Stamps, asked: Asked, happen: Callable[[], Ledger], time: Time) -> None:
     events: list[str] = []
-    stamping = Stamping(stamps, asked, every=EVERY, watch=lambda name, _: events.append(name))
     happen()
 
     for way in ("rubbish", "silent", "chain"):
         asked.way = way
-        stamping.stamp()
+        stamp(stamps, asked, every=EVERY, watch=lambda name, _: events.append(name))
         time.pass_(AGAIN)
 
     assert events == ["ledger.not-stamped", "ledger.not-stamped", "ledger.stamped"]
@@ -216,7 +217,8 @@ def test_a_process_ends_at_once_while_an_authority_is_silent(
             return Reply(status=503, body=request.body[: timeout.seconds])
 
     asked = Authorities(["http://a"], Silent(), lambda: authority.anchors)
-    stamping = Stamping(stamps, asked, every=EVERY, watch=lambda *_: None, look=0.01)
+    due = partial(stamp, stamps, asked, every=EVERY, watch=lambda *_: None)
+    stamping = Rounds("stamping", due, every=0.01, watch=lambda *_: None, patience=FAREWELL_SECONDS)
     stamping.start()
     assert began.wait(10)
 

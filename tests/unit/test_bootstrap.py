@@ -1,6 +1,4 @@
 import os
-import threading
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -13,27 +11,9 @@ from gateway.bootstrap import build, discover, hold, keep_attachments, load_rule
 from gateway.config import Settings
 from gateway.errors import GatewayError, Unavailable
 from gateway.ports import Database
-from gateway.routing.reloading import Reloader
-from gateway.routing.rules import Rules
 from gateway.security.cipher import FileCipher
 from gateway.security.devpki import generate
 from gateway.store.migrate import upgrade
-
-PATIENCE = 5.0
-
-
-class Flaky:
-    """Rules whose first reload is a defect."""
-
-    def __init__(self) -> None:
-        self.again = threading.Event()
-        self.asked = 0
-
-    def reload_if_changed(self) -> None:
-        self.asked += 1
-        if self.asked == 1:
-            raise ZeroDivisionError
-        self.again.set()
 
 
 @pytest.fixture
@@ -60,18 +40,6 @@ def test_rules_that_name_an_adapter_nobody_has_do_not_pass(chosen: Settings) -> 
         load_rules(chosen, load_schemas(chosen), {})
 
     assert {problem.text for problem in refused.value.problems} == {"routing.adapter-unknown"}
-
-
-def test_a_defect_in_reloading_does_not_end_it() -> None:
-    rules, events = Flaky(), list[tuple[str, Mapping[str, object]]]()
-    reloader = Reloader(cast("Rules", rules), watch=lambda event, fields: events.append((event, fields)), every=0.001)
-    reloader.start()
-
-    assert rules.again.wait(PATIENCE)
-    reloader.stop()
-
-    assert events == [("rules.defect", {"defect": "ZeroDivisionError"})]
-    assert not reloader.is_alive()
 
 
 def test_one_process_holds_a_database_by_whatever_name_it_is_called(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 Every object a store holds is named in the database before it exists and until it is gone, so nothing has to be searched for.
 """
 
-import threading
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -44,37 +43,11 @@ def collect(keeping: Attachments, *, older_than: timedelta = GRACE) -> Collected
     return Collected(removed=removed, failed=len(waiting) - removed)
 
 
-class Collector(threading.Thread):
-    """Collects from time to time; every process may have one."""
-
-    def __init__(self, keeping: Attachments, *, watch: Watch, every: float = COLLECT_SECONDS) -> None:
-        super().__init__(name="attachments", daemon=True)
-        self._keeping = keeping
-        self._watch = watch
-        self._every = every
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        """Collect until stopped; what goes wrong is told, and the next run tries again."""
-        while not self._stopping.wait(self._every):
-            try:
-                found = collect(self._keeping)
-            except GatewayError as error:
-                self._watch("attachments.paused", {"code": error.code})
-            except Exception as error:  # noqa: BLE001  # a defect must not end the thread, and is seen in the metrics
-                self._watch("attachments.defect", {"defect": type(error).__name__})
-            else:
-                self._tell(found)
-
-    def stop(self) -> None:
-        """Stop collecting, after the run that is under way."""
-        self._stopping.set()
-        if self.is_alive():
-            self.join()
-
-    def _tell(self, found: Collected) -> None:
-        if found.removed or found.failed:
-            self._watch("attachments.collected", {"removed": found.removed, "failed": found.failed})
+def tidy(keeping: Attachments, watch: Watch) -> None:
+    """Collect once, and tell where there was something; raises Unavailable. Every process may do it from time to time."""
+    found = collect(keeping)
+    if found.removed or found.failed:
+        watch("attachments.collected", {"removed": found.removed, "failed": found.failed})
 
 
 def _removed(keeping: Attachments, upload: str, store: str, digest: str) -> bool:

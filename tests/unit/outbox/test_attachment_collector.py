@@ -1,55 +1,25 @@
-import threading
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from gateway.errors import Code, Problem, Unavailable
 from gateway.outbox.attachments import collecting
-from gateway.outbox.attachments.collecting import Collected, Collector
+from gateway.outbox.attachments.collecting import Collected, tidy
 from gateway.outbox.attachments.keeping import Attachments
-
-PATIENCE = 5.0
 
 
 @pytest.mark.parametrize(
-    ("first", "event"),
+    ("found", "told"),
     [
-        (Unavailable(Code.UNAVAILABLE, Problem(text="store.away")), "attachments.paused"),
-        (ZeroDivisionError(), "attachments.defect"),
-        (Collected(removed=1), "attachments.collected"),
-        (Collected(failed=1), "attachments.collected"),
+        (Collected(), []),
+        (Collected(removed=1), [("attachments.collected", {"removed": 1, "failed": 0})]),
+        (Collected(failed=2), [("attachments.collected", {"removed": 0, "failed": 2})]),
     ],
 )
-def test_collector_goes_on_after_whatever_a_run_brought(monkeypatch: pytest.MonkeyPatch, first: Any, event: str) -> None:
-    told, again, runs = list[str](), threading.Event(), list[Any]()
+def test_a_run_is_told_of_where_it_found_something(monkeypatch: pytest.MonkeyPatch, found: Collected, told: list[object]) -> None:
+    events = list[tuple[str, Mapping[str, object]]]()
+    monkeypatch.setattr(collecting, "collect", lambda _keeping: found)
 
-    def collect(_keeping: Attachments) -> Collected:
-        runs.append(None)
-        if len(runs) > 1:
-            again.set()
-            return Collected()
-        if isinstance(first, Exception):
-            raise first
-        return cast("Collected", first)
+    tidy(cast("Attachments", None), lambda event, fields: events.append((event, fields)))
 
-    def watch(name: str, _fields: Mapping[str, object]) -> None:
-        told.append(name)
-
-    monkeypatch.setattr(collecting, "collect", collect)
-    collector = Collector(cast("Attachments", None), watch=watch, every=0.001)
-    collector.start()
-
-    assert again.wait(PATIENCE)
-    collector.stop()
-
-    assert told == [event]
-    assert not collector.is_alive()
-
-
-def test_collector_that_never_began_can_be_stopped() -> None:
-    collector = Collector(cast("Attachments", None), watch=lambda _event, _fields: None)
-
-    collector.stop()
-
-    assert not collector.is_alive()
+    assert events == told

@@ -39,7 +39,7 @@ def taken() -> Taken:
 
 @pytest.fixture
 def keeper(folder: Path, taken: Taken) -> KeyKeeper:
-    return KeyKeeper(Trust(folder), (taken.keys.append,), watch=taken.watch, every=0.01)
+    return KeyKeeper(Trust(folder), (taken.keys.append,), watch=taken.watch)
 
 
 def rotate(folder: Path) -> str:
@@ -72,13 +72,3 @@ def test_half_of_a_change_keeps_the_key_in_force_and_is_looked_at_again(folder: 
 
     assert (half, [key.certificates[0].sha256 for key in taken.keys]) == ([], [new])
     assert taken.events == ["key.unusable", "key.renewed"]
-
-
-def test_thread_takes_a_rotated_key_up(folder: Path, keeper: KeyKeeper, taken: Taken) -> None:
-    keeper.start()
-    new = rotate(folder)
-    while not taken.keys:
-        keeper._stopping.wait(0.01)
-    keeper.stop()
-
-    assert taken.keys[-1].certificates[0].sha256 == new
