@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.testing.client import ask
 from gateway.testing.contents import Consignment
 from gateway.testing.journey import Traveller
 from gateway.testing.world import World, until
@@ -52,7 +53,7 @@ def test_sender_learns_which_message_did_not_reach_whom_and_why(world: World, tr
     done = act(world, traveller, stuck, "return", reason=REASON)
 
     (line,) = until(lambda: arrivals(world, "portal", stuck, "10/00"), "the notice at the portal")
-    envelope = parse(until(lambda: world.agencies["portal"].effect(line["id"]), "the notice taken"))
+    envelope = parse(until(lambda: ask(f"{world.agencies['portal'].url}/_effects/{line['id']}").body, "the notice taken"))
     text = "".join(str(part) for part in envelope.itertext())
     assert (done["state"], done["cause"]) == ("cancelled", f"returned: {REASON}")
     assert REASON in text
