@@ -26,6 +26,7 @@ class Proxy:
         self._to = ("127.0.0.1", to)
         self._line = Line.UP
         self._delay = 0.0
+        self._fatal = b""
         self._ending = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
@@ -45,9 +46,13 @@ class Proxy:
 
     def be(self, line: Line, *, delay: float = 0.0) -> None:
         """Change the network; `delay` in seconds holds every piece back for so long. A cut ends what is open."""
-        self._line, self._delay = line, delay
+        self._line, self._delay, self._fatal = line, delay, b""
         if line is Line.CUT:
             self._reset()
+
+    def cut_before(self, answer: bytes) -> None:
+        """Cut the line at the moment a short answer that holds these bytes comes back, which its asker then never hears."""
+        self._fatal = answer
 
     def _accept(self) -> None:
         while not self._ending.is_set():
@@ -65,14 +70,17 @@ class Proxy:
             return False
         with self._turn:
             self._open |= {near, far}
-        for source, sink in ((near, far), (far, near)):
-            threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+        for source, sink, answers in ((near, far, False), (far, near, True)):
+            threading.Thread(target=self._pass_on, args=(source, sink, answers), daemon=True).start()
         return True
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:  # noqa: FBT001  # of a thread, by place
         """Pass one direction on until it ends; then end both."""
         with contextlib.suppress(OSError):
             while piece := source.recv(BUFFER):
+                if answers and self._fatal and self._fatal in piece:
+                    self.be(Line.CUT)
+                    break
                 self._ending.wait(self._delay)
                 while self._line is Line.STALLED and not self._ending.wait(TICK):
                     pass

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from gateway.testing.entries import BNN, make_entry
 from gateway.testing.proxy import Line, Proxy
 from gateway.testing.world import until
 
-LAG = 0.1  # seconds that every piece takes on the line: a commit is done long before its sender hears of it
+COMMITTED = b"COMMIT\0"  # what PostgreSQL answers to a commit
 SHORT = timedelta(seconds=0.5)
 STATES = text("SELECT state FROM deliveries")
 MESSAGES = text("SELECT id FROM messages")
@@ -72,22 +72,19 @@ def near(postgres_url: str, tmp_path: Path) -> Iterator[Node]:
     node.database.close()
 
 
-def cut_after(line: Proxy, act: Callable[[], Any], committed: Callable[[], bool]) -> None:
-    """Act, and cut the line after its commit and before its answer."""
-    line.be(Line.UP, delay=LAG)
-    with ThreadPoolExecutor() as threads:
-        acting: Future[Any] = threads.submit(act)
-        until(committed, "the commit", every=0.002)
-        line.be(Line.CUT)
-        with pytest.raises(Unavailable):
-            acting.result()
+def cut_after(line: Proxy, act: Callable[[], object]) -> None:
+    """Act, and cut the line after the commit and before whoever acts hears of it."""
+    line.cut_before(COMMITTED)
+    with pytest.raises(Unavailable):
+        act()
     line.be(Line.UP)
 
 
 def test_message_whose_commit_was_not_heard_of_is_kept_once(line: Proxy, far: Node, near: Node) -> None:
     entry = make_entry()
 
-    cut_after(line, lambda: far.outbox.record(entry), lambda: near.sees(MESSAGES, [(entry.arrival.id,)]))
+    cut_after(line, lambda: far.outbox.record(entry))
+    assert near.sees(MESSAGES, [(entry.arrival.id,)])
 
     assert near.outbox.record(make_entry()) == far.outbox.record(make_entry()) == entry.answer
     assert near.sees(MESSAGES, [(entry.arrival.id,)])
@@ -96,7 +93,8 @@ def test_message_whose_commit_was_not_heard_of_is_kept_once(line: Proxy, far: No
 def test_claim_that_was_not_heard_of_is_sent_by_nobody_until_its_lease_ends(line: Proxy, far: Node, near: Node) -> None:
     near.outbox.record(make_entry())
 
-    cut_after(line, lambda: far.outbox.claim({BNN: 1}, lease=SHORT), lambda: near.sees(STATES, SENDING))
+    cut_after(line, lambda: far.outbox.claim({BNN: 1}, lease=SHORT))
+    assert near.sees(STATES, SENDING)
 
     assert near.outbox.claim({BNN: 1}) == []
     until(near.outbox.rescue, "the end of the lease")
@@ -107,7 +105,8 @@ def test_settle_that_was_not_heard_of_stands(line: Proxy, far: Node, near: Node)
     near.outbox.record(make_entry())
     [claim] = far.outbox.claim({BNN: 1})
 
-    cut_after(line, lambda: far.settle(claim), lambda: near.sees(STATES, ENDED))
+    cut_after(line, lambda: far.settle(claim))
+    assert near.sees(STATES, ENDED)
 
     assert near.outbox.rescue() == 0
     with pytest.raises(StaleClaim):
