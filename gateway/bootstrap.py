@@ -231,7 +231,7 @@ def build(settings: Settings) -> Hub:
     listening = Listening(settings.database, bell.ring) if database.kind == "postgresql" else None
     wake = _waking(bell.ring, listening)
     outbox = SqlOutbox(database, payloads, clock=now, entropy=entropy, wake=wake)
-    circuits, destinations = Circuits(), Destinations(database, clock=now, wake=wake)
+    destinations = Destinations(database, clock=now, wake=wake)
     prover, judge = Prover(trust, now, rules.current.zone), Judge(schemas)
     mending = _mending(settings, database, payloads, ways=ways_of(lambda: rules.current, lambda: adapters), wake=wake, begin=orders.ring)
     delivery = Delivery(
@@ -239,18 +239,13 @@ def build(settings: Settings) -> Hub:
         prover=prover, clock=now, watch=telemetry,
     )  # fmt: skip
     heartbeat = Heartbeat(outbox, watch=telemetry)
-    workers = Workers(
-        bell=bell, carry=heartbeat.carrying(delivery.carry), outbox=outbox, circuits=circuits,
-        parties=lambda: [p for p in rules.current.parties if p.adapter and not p.collects], clock=now, watch=telemetry,
-        threads=settings.threads, exchange=destinations.exchange,
-    )  # fmt: skip
+    workers = _workers(settings, delivery, heartbeat, destinations, bell=bell)
     intake = Intake(
         prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=entropy, watch=telemetry,
         carries=lambda party: party.collects or (party.adapter in adapters and adapters[party.adapter].profile.attachments),
     )  # fmt: skip
     sealing = Sealing(ledger, key)
     keeper = KeyKeeper(trust, (sealer.renew, sealing.renew), watch=telemetry)
-    rounds = partial(Rounds, watch=telemetry)
     return Hub(
         settings=settings, intake=intake, outbox=outbox, rules=rules, schemas=schemas, judge=judge, prover=prover, trust=trust,
         sealer=sealer, adapters=adapters, destinations=destinations, entropy=entropy, metrics=telemetry.registry, watch=telemetry,
@@ -262,15 +257,12 @@ def build(settings: Settings) -> Hub:
         history=History(database, payloads), certificates=_enrolment(settings, trust, database, entropy=entropy),
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
-        _first=(
-            *([listening] if listening else []), statuses, *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry),
-            rounds("rules", rules.reload_if_changed, every=RELOAD_SECONDS), rounds("key", keeper.look, every=KEY_SECONDS),
-            rounds("ledger", sealing.seal, every=SEAL_SECONDS, last=True),
-        ),
+        _first=(*([listening] if listening else []), statuses, *_rounds(rules, keeper, sealing, watch=telemetry),
+                *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry)),
         _last=(
             _expiry(settings, lambda: held_in(trust.registry, (sealer.certificate,), at=now()), database, watch=telemetry),
             Mender(mending, bell=orders, watch=telemetry),
-            rounds("attachments", lambda: tidy(attachments, telemetry), every=COLLECT_SECONDS),
+            Rounds("attachments", partial(tidy, attachments, telemetry), every=COLLECT_SECONDS, watch=telemetry),
             _housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
         ),
     )  # fmt: skip
@@ -281,6 +273,24 @@ def _authorities(settings: Settings, trust: Trust) -> Authorities | None:
     if not settings.tsa:
         return None
     return Authorities(settings.tsa.split(","), HttpTransport(ca_file=settings.outgoing_ca), lambda: tsa_anchors(settings, trust))
+
+
+def _workers(settings: Settings, delivery: Delivery, heartbeat: Heartbeat, destinations: Destinations, *, bell: Bell) -> Workers:
+    """Have deliveries carried to the parties that have an adapter and do not fetch."""
+    return Workers(
+        bell=bell, carry=heartbeat.carrying(delivery.carry), outbox=delivery.outbox, circuits=Circuits(),
+        parties=lambda: [p for p in delivery.rules().parties if p.adapter and not p.collects], clock=now, watch=delivery.watch,
+        threads=settings.threads, exchange=destinations.exchange,
+    )  # fmt: skip
+
+
+def _rounds(rules: Rules, keeper: KeyKeeper, sealing: Sealing, *, watch: Watch) -> tuple[Rounds, ...]:
+    """Make the rounds that messages depend on."""
+    return (
+        Rounds("rules", rules.reload_if_changed, every=RELOAD_SECONDS, watch=watch),
+        Rounds("key", keeper.look, every=KEY_SECONDS, watch=watch),
+        Rounds("ledger", sealing.seal, every=SEAL_SECONDS, watch=watch, last=True),
+    )
 
 
 def _stamping(settings: Settings, stamps: Stamps, authorities: Authorities | None, *, watch: Watch) -> tuple[Rounds, ...]:
