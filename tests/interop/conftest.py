@@ -67,19 +67,38 @@ def compiled(folder: Path, program: str, path: str = "") -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def java(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Run the program that signs and verifies with the JDK's own javax.xml.crypto."""
-    return compiled(tmp_path_factory.mktemp("jvm"), "Signatures")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The class path of what comes from Maven Central: the EU's DSS, and Apache's Santuario and WSS4J."""
+    maven, written = shutil.which("mvn"), tmp_path_factory.mktemp("libraries") / "path"
+    if maven is None:
+        missing("no Maven (apt-get install maven)")
+    asked = ["-q", "-B", "-f", str(JVM / "pom.xml"), "dependency:build-classpath", f"-Dmdep.outputFile={written}"]
+    fetched = subprocess.run([str(maven), *asked], capture_output=True, check=False, timeout=600)
+    if fetched.returncode:
+        missing("Maven Central cannot be reached, where DSS, Santuario and WSS4J come from")
+    return written.read_text("utf-8").strip()
 
 
 @pytest.fixture(scope="session")
-def dss(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Run the EU's DSS, whose libraries come from Maven Central."""
-    maven, folder = shutil.which("mvn"), tmp_path_factory.mktemp("dss")
-    if maven is None:
-        missing("no Maven (apt-get install maven)")
-    asked = ["-q", "-B", "-f", str(JVM / "pom.xml"), "dependency:build-classpath", f"-Dmdep.outputFile={folder / 'path'}"]
-    fetched = subprocess.run([str(maven), *asked], capture_output=True, check=False, timeout=600)
-    if fetched.returncode:
-        missing("Maven Central cannot be reached, where DSS comes from")
-    return compiled(folder, "Judge", (folder / "path").read_text("utf-8").strip())
+def jdk(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run the program that signs and verifies, with the JDK's own javax.xml.crypto."""
+    return compiled(tmp_path_factory.mktemp("jdk"), "Signatures")
+
+
+@pytest.fixture(scope="session")
+def santuario(tmp_path_factory: pytest.TempPathFactory, libraries: str) -> Callable[..., str]:
+    """Run the same program with Apache Santuario."""
+    run = compiled(tmp_path_factory.mktemp("santuario"), "Signatures", libraries)
+    return lambda questions: run(questions, "org.apache.jcp.xml.dsig.internal.dom.XMLDSigRI")
+
+
+@pytest.fixture(scope="session")
+def wss4j(tmp_path_factory: pytest.TempPathFactory, libraries: str) -> Callable[..., str]:
+    """Run the program that secures and judges SOAP messages with Apache WSS4J."""
+    return compiled(tmp_path_factory.mktemp("wss4j"), "Messages", libraries)
+
+
+@pytest.fixture(scope="session")
+def dss(tmp_path_factory: pytest.TempPathFactory, libraries: str) -> Callable[..., str]:
+    """Run the EU's DSS."""
+    return compiled(tmp_path_factory.mktemp("dss"), "Judge", libraries)

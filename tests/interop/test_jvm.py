@@ -1,6 +1,7 @@
-"""The JVM: the JDK's javax.xml.crypto verifies what we sign, we prove what it signs, and the EU's DSS judges our XAdES."""
+"""The JVM: javax.xml.crypto of the JDK and of Santuario, Apache WSS4J, and the EU's DSS prove what we sign, and we what they sign."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,22 +9,61 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from gateway.security import signer, xades
+from gateway.errors import GatewayError
+from gateway.model import Request, Seal, SealProfile, Wrapper
+from gateway.ports import Opened, Proven
+from gateway.security import devpki, signer, xades
 from gateway.security.certificates import Certificate
-from gateway.security.keys import SigningKey
+from gateway.security.keys import SigningKey, load_key
+from gateway.security.prover import Prover
+from gateway.security.sealer import EnvelopeSealer
+from gateway.security.trust import Trust
 from gateway.testing import builders
-from gateway.testing.signing import NOW, Bench, People, private_key_of, unsigned
+from gateway.testing.signing import LOOPBACK, NOW, ZONE, Bench, People, private_key_of, unsigned
 from gateway.xml import envelope as envelopes
+from gateway.xml import soap
 from tests.fuzz.profiles import cases
 
 KINDS = ["portal", "rsa", "p384"]
 PASSWORD = b"interop"
 Java = Callable[..., str]
 
-pytestmark = pytest.mark.slow  # a JVM takes a second to start
+pytestmark = pytest.mark.slow  # a JVM takes a second to start, so that one run answers many questions
 
 
-def test_it_verifies_what_we_sign(bench: Bench, java: Java, tmp_path: Path) -> None:
+def ask(run: Java, folder: Path, questions: Iterable[tuple[object, ...]], *arguments: object) -> Mapping[str, str]:
+    """Ask a program, in one run; gives what it says of each file."""
+    (folder / "questions").write_text("".join("\t".join(map(str, question)) + "\n" for question in questions), "utf-8")
+    return dict(line.split(" ", 1) for line in run(folder / "questions", *arguments).splitlines())
+
+
+def store(key: SigningKey, path: Path) -> Path:
+    """Write a key and its certificate as PKCS #12."""
+    encryption = serialization.BestAvailableEncryption(PASSWORD)
+    path.write_bytes(pkcs12.serialize_key_and_certificates(b"key", private_key_of(key), key.certificates[0].x509, None, encryption))
+    return path
+
+
+def pem(folder: Path, found: Certificate) -> Path:
+    path = folder / f"{found.sha256}.pem"
+    path.write_bytes(found.x509.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def check_of(refused: GatewayError) -> str:
+    return refused.problems[0].values["check"]
+
+
+# --- javax.xml.crypto ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["jdk", "santuario"])
+def peer(request: pytest.FixtureRequest) -> Java:
+    found: Java = request.getfixturevalue(request.param)
+    return found
+
+
+def test_it_verifies_what_we_sign(bench: Bench, peer: Java, tmp_path: Path) -> None:
     files: dict[str, tuple[bytes, str]] = {}
     for kind in KINDS:
         key: SigningKey = getattr(bench, kind)
@@ -41,55 +81,110 @@ def test_it_verifies_what_we_sign(bench: Bench, java: Java, tmp_path: Path) -> N
     for name, (document, _) in files.items():
         (tmp_path / name).write_bytes(document)
 
-    told = dict(line.split(" ", 1) for line in java("verify", *(tmp_path / name for name in files)).splitlines())
+    told = ask(peer, tmp_path, (("verify", tmp_path / name) for name in files))
 
     assert told == {name: expected for name, (_, expected) in files.items()}
 
 
-def store(key: SigningKey, path: Path) -> Path:
-    """Write a key and its certificate as PKCS #12."""
-    encryption = serialization.BestAvailableEncryption(PASSWORD)
-    path.write_bytes(pkcs12.serialize_key_and_certificates(b"key", private_key_of(key), key.certificates[0].x509, None, encryption))
-    return path
+def test_we_prove_what_it_signs_and_refuse_what_was_changed_after(bench: Bench, peer: Java, tmp_path: Path) -> None:
+    as_system = bench.envelope().replace(b"</Envelope>", b"<SystemSignature></SystemSignature></Envelope>")
+    as_person = bench.envelope().replace(b"<Content>", b'<Content Id="c1">').replace(b"</Body>", b"<Signature></Signature></Body>")
+    (tmp_path / "system.xml").write_bytes(as_system)
+    (tmp_path / "person.xml").write_bytes(as_person)
+    asked = dict.fromkeys(KINDS, ("system.xml", "SystemSignature")) | {"person": ("person.xml", "Signature", "c1")}
+    questions = []
+    for kind, (written, *place) in asked.items():
+        key: SigningKey = getattr(bench, kind)
+        held = store(key, tmp_path / f"{kind}.p12")
+        questions.append(("sign", tmp_path / written, tmp_path / f"by-{kind}.xml", held, PASSWORD.decode(), key.algorithm, *place))
+
+    ask(peer, tmp_path, questions)
+
+    signed = {kind: (tmp_path / f"by-{kind}.xml").read_bytes() for kind in asked}
+    people = {"person": People(unsigned("NSW"))}
+    proven = {kind: bench.prove(document, people=people.get(kind)) for kind, document in signed.items()}
+    assert {kind: proven[kind].proof for kind in KINDS} == dict.fromkeys(KINDS, "signature")
+    assert [s.tax_code for s in proven["person"].signers] == ["0101234567"]
+    for kind, document in signed.items():
+        assert check_of(bench.refused(document.replace(b"BNN260", b"BNN261"), people=people.get(kind))) == "16"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_we_prove_what_it_signs_as_the_system(bench: Bench, java: Java, tmp_path: Path, kind: str) -> None:
-    key: SigningKey = getattr(bench, kind)
-    document = bench.envelope().replace(b"</Envelope>", b"<SystemSignature></SystemSignature></Envelope>")
-    (tmp_path / "in.xml").write_bytes(document)
+# --- Apache WSS4J --------------------------------------------------------------------------------------------------------
 
-    java(
-        "sign",
-        tmp_path / "in.xml",
-        tmp_path / "out.xml",
-        store(key, tmp_path / "key.p12"),
-        PASSWORD.decode(),
-        key.algorithm,
-        "SystemSignature",
-    )
-
-    assert bench.prove((tmp_path / "out.xml").read_bytes()).proof == "signature"
+VERSIONS = ["1.1", "1.2"]
+PORTAL = replace(builders.party("NSW"), sends=SealProfile(signature="wss-x509"))
 
 
-def test_we_prove_what_it_signs_as_a_person(bench: Bench, java: Java, tmp_path: Path) -> None:
-    document = bench.envelope().replace(b"<Content>", b'<Content Id="c1">').replace(b"</Body>", b"<Signature></Signature></Body>")
-    (tmp_path / "in.xml").write_bytes(document)
-    held = store(bench.person, tmp_path / "key.p12")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """A PKI of now, because WSS4J knows no other time, with the key that signs."""
 
-    java("sign", tmp_path / "in.xml", tmp_path / "out.xml", held, PASSWORD.decode(), bench.person.algorithm, "Signature", "c1")
+    folder: Path
+    key: SigningKey
 
-    proven = bench.prove((tmp_path / "out.xml").read_bytes(), people=People(unsigned("NSW")))
-    assert [s.tax_code for s in proven.signers] == ["0101234567"]
+    def secured(self, message: bytes) -> bytes:
+        """Secure a SOAP message as the gateway does for a receiver that asks for it."""
+        seal = Seal(profile="wss-x509", document=message, wrap=lambda document: document)
+        sealer = EnvelopeSealer(self.key, lambda: datetime.now(UTC))
+        return sealer.seal(Request(endpoint="http://127.0.0.1/", action="", body=b"", seal=seal)).body
+
+    def prove(self, message: bytes) -> Proven:
+        """Prove a SOAP message as it came from the portal."""
+        payload = soap.unwrap(message).child.findtext("payload", "").encode()
+        opened = Opened(wrapper=Wrapper(protocol="vnsw", operation="receive"), payload=payload, message=message)
+        return Prover(Trust(self.folder), lambda: datetime.now(UTC), ZONE).prove(opened, LOOPBACK, People(PORTAL, unsigned("BNN")))
+
+    def refused(self, message: bytes) -> str:
+        """Give the number of the check that a message fails."""
+        with pytest.raises(GatewayError) as refused:
+            self.prove(message)
+        return check_of(refused.value)
+
+
+@pytest.fixture(params=[devpki.p256, devpki.rsa2048])
+def present(request: pytest.FixtureRequest, tmp_path: Path) -> Present:
+    folder = tmp_path / "pki"
+    devpki.generate(folder, now=datetime.now(UTC), parties=("NSW", "BNN"), new_key=request.param)
+    return Present(folder=folder, key=load_key(folder / "keys" / "NSW.key.pem", folder / "parties" / "NSW.pem"))
+
+
+def message(version: str) -> bytes:
+    return soap.wrap(b"<receive><payload>%b</payload></receive>" % soap.escape_text(builders.message("10/01")), version=version)
+
+
+def test_wss4j_passes_what_we_secure_and_refuses_what_was_changed_after(present: Present, wss4j: Java, tmp_path: Path) -> None:
+    files: dict[str, tuple[bytes, str]] = {}
+    passed = "/soap:Envelope/soap:Body /soap:Envelope/soap:Header/wsse:Security/wsu:Timestamp by CN=NSW (development),C=VN"
+    for version in VERSIONS:
+        secured = present.secured(message(version))
+        files[f"{version}.xml"] = (secured, passed)
+        files[f"{version}-body.xml"] = (secured.replace(b"BNN260", b"BNN261"), "FAILED_CHECK")
+        files[f"{version}-time.xml"] = (secured.replace(b"Z</wsu:Expires>", b".5Z</wsu:Expires>"), "FAILED_CHECK")
+    for name, (document, _) in files.items():
+        (tmp_path / name).write_bytes(document)
+    anchor = pem(tmp_path, present.key.certificates[0])
+
+    told = ask(wss4j, tmp_path, (("judge", tmp_path / name) for name in files), anchor)
+
+    assert told == {name: expected for name, (_, expected) in files.items()}
+
+
+def test_we_prove_what_wss4j_secures_and_refuse_what_was_changed_after(present: Present, wss4j: Java, tmp_path: Path) -> None:
+    held, questions = store(present.key, tmp_path / "key.p12"), []
+    for version in VERSIONS:
+        (tmp_path / version).write_bytes(message(version))
+        questions.append(("secure", tmp_path / version, tmp_path / f"{version}.xml", held, PASSWORD.decode(), present.key.algorithm))
+
+    ask(wss4j, tmp_path, questions)
+
+    for version in VERSIONS:
+        secured = (tmp_path / f"{version}.xml").read_bytes()
+        assert present.prove(secured).proof == "signature"
+        assert present.refused(secured.replace(b"BNN260", b"BNN261")) == "16"
+        assert present.refused(secured.replace(b"Z</wsu:Expires>", b"9Z</wsu:Expires>")) == "16"
 
 
 # --- the EU's DSS --------------------------------------------------------------------------------------------------------
-
-
-def pem(folder: Path, found: Certificate) -> Path:
-    path = folder / f"{found.sha256}.pem"
-    path.write_bytes(found.x509.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 def test_dss_passes_our_xades_under_our_anchor(bench: Bench, dss: Java, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 import java.io.File;
 import java.io.FileInputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.KeyStore;
 import java.security.PrivateKey;
+import java.security.Provider;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -32,18 +35,32 @@ import org.w3c.dom.Document;
 import org.w3c.dom.Element;
 import org.w3c.dom.NodeList;
 
-/** Verifies and signs with the JDK's own javax.xml.crypto: "verify FILE...", or "sign IN OUT PKCS12 PASSWORD METHOD PLACE [ID]". */
+/**
+ * Verifies and signs by javax.xml.crypto, the JDK's own or that of a PROVIDER on the class path: "QUESTIONS [PROVIDER]", and in the file of
+ * questions one a line, fields parted by tabs: "verify FILE", answered by the file's name and whether each of its signatures is good, or
+ * "sign IN OUT PKCS12 PASSWORD METHOD PLACE [ID]".
+ */
 public final class Signatures {
-  private static final XMLSignatureFactory FACTORY = XMLSignatureFactory.getInstance("DOM");
+  private final XMLSignatureFactory factory;
+
+  private Signatures(XMLSignatureFactory factory) {
+    this.factory = factory;
+  }
 
   public static void main(String[] arguments) throws Exception {
-    if (arguments[0].equals("verify")) {
-      for (int i = 1; i < arguments.length; i++) {
-        verify(new File(arguments[i]));
+    XMLSignatureFactory factory =
+        arguments.length == 1
+            ? XMLSignatureFactory.getInstance("DOM")
+            : XMLSignatureFactory.getInstance("DOM", (Provider) Class.forName(arguments[1]).getDeclaredConstructor().newInstance());
+    Signatures signatures = new Signatures(factory);
+    for (String line : Files.readAllLines(Path.of(arguments[0]))) {
+      String[] question = line.split("\t");
+      if (question[0].equals("verify")) {
+        signatures.verify(new File(question[1]));
+      } else {
+        signatures.sign(question);
       }
-      return;
     }
-    sign(arguments);
   }
 
   private static Document read(File file) throws Exception {
@@ -60,14 +77,14 @@ public final class Signatures {
     return document;
   }
 
-  private static void verify(File file) throws Exception {
+  private void verify(File file) throws Exception {
     NodeList found = read(file).getElementsByTagNameNS(XMLSignature.XMLNS, "Signature");
     StringBuilder line = new StringBuilder(file.getName());
     for (int i = 0; i < found.getLength(); i++) {
       DOMValidateContext context = new DOMValidateContext(new FirstCertificate(), found.item(i));
       boolean valid;
       try {
-        valid = FACTORY.unmarshalXMLSignature(context).validate(context);
+        valid = factory.unmarshalXMLSignature(context).validate(context);
       } catch (Exception refused) {
         valid = false;
       }
@@ -76,41 +93,41 @@ public final class Signatures {
     System.out.println(line);
   }
 
-  private static void sign(String[] arguments) throws Exception {
-    Document document = read(new File(arguments[1]));
+  private void sign(String[] question) throws Exception {
+    Document document = read(new File(question[1]));
     KeyStore store = KeyStore.getInstance("PKCS12");
-    char[] password = arguments[4].toCharArray();
-    try (FileInputStream stream = new FileInputStream(arguments[3])) {
+    char[] password = question[4].toCharArray();
+    try (FileInputStream stream = new FileInputStream(question[3])) {
       store.load(stream, password);
     }
     String alias = store.aliases().nextElement();
-    String id = arguments.length > 7 ? arguments[7] : "";
+    String id = question.length > 7 ? question[7] : "";
     List<Transform> transforms = new ArrayList<>();
     if (id.isEmpty()) {
-      transforms.add(FACTORY.newTransform(Transform.ENVELOPED, (TransformParameterSpec) null));
+      transforms.add(factory.newTransform(Transform.ENVELOPED, (TransformParameterSpec) null));
     }
-    transforms.add(FACTORY.newTransform(CanonicalizationMethod.EXCLUSIVE, (TransformParameterSpec) null));
+    transforms.add(factory.newTransform(CanonicalizationMethod.EXCLUSIVE, (TransformParameterSpec) null));
     Reference reference =
-        FACTORY.newReference(
+        factory.newReference(
             id.isEmpty() ? "" : "#" + id,
-            FACTORY.newDigestMethod("http://www.w3.org/2001/04/xmlenc#sha256", null),
+            factory.newDigestMethod("http://www.w3.org/2001/04/xmlenc#sha256", null),
             transforms,
             null,
             null);
     SignedInfo info =
-        FACTORY.newSignedInfo(
-            FACTORY.newCanonicalizationMethod(CanonicalizationMethod.EXCLUSIVE, (C14NMethodParameterSpec) null),
-            FACTORY.newSignatureMethod(arguments[5], null),
+        factory.newSignedInfo(
+            factory.newCanonicalizationMethod(CanonicalizationMethod.EXCLUSIVE, (C14NMethodParameterSpec) null),
+            factory.newSignatureMethod(question[5], null),
             Collections.singletonList(reference));
-    KeyInfoFactory infos = FACTORY.getKeyInfoFactory();
+    KeyInfoFactory infos = factory.getKeyInfoFactory();
     X509Data data = infos.newX509Data(Collections.singletonList(store.getCertificate(alias)));
     KeyInfo key = infos.newKeyInfo(Collections.singletonList(data));
-    NodeList places = document.getElementsByTagName(arguments[6]);
+    NodeList places = document.getElementsByTagName(question[6]);
     DOMSignContext context = new DOMSignContext((PrivateKey) store.getKey(alias, password), places.item(places.getLength() - 1));
-    FACTORY.newXMLSignature(info, key).sign(context);
+    factory.newXMLSignature(info, key).sign(context);
     TransformerFactory.newInstance()
         .newTransformer()
-        .transform(new DOMSource(document), new StreamResult(new File(arguments[2])));
+        .transform(new DOMSource(document), new StreamResult(new File(question[2])));
   }
 
   /** Takes the key of the first certificate that came along, whoever it is. */
