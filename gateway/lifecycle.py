@@ -51,6 +51,9 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
         State.CANCELLED: frozenset(),
     }
 )
+MAX_DEATHS = 5  # in a row over one delivery: chance kills a process once or twice while it is carried, what it holds kills it each time
+CLOSE_DEATHS = 2  # after so many it is due at once; what died more often waits, each a time of its own, away from what it died with
+APART = RetryPolicy(first=timedelta(seconds=5), longest=timedelta(minutes=1), jitter=1.0)
 DUE = frozenset({State.QUEUED, State.RETRYING, State.AWAITING_REPLY})
 ENDED = frozenset({State.DELIVERED, State.REJECTED, State.DEAD, State.CANCELLED})
 
@@ -131,6 +134,18 @@ def next_step(state: State, outcome: Outcome, *, attempt: int, policy: RetryPoli
         case Failed(code=code):
             return Step(to=_waiting(state), due_at=now + retry_delay(policy, attempt, key), counts=True, reason=code)
     raise TypeError(outcome)
+
+
+def rescued(state: State, *, deaths: int, now: datetime, key: str) -> Step:
+    """Choose what follows a claim whose holder did not live to settle it. Pure, as next_step.
+
+    `state` is the one the claim was made from; `deaths` counts them in a row, this one included. Of deliveries that die together one
+    may be the cause: they come back at different times, so that those it took along are carried while it is not.
+    """
+    if deaths >= MAX_DEATHS:
+        return Step(to=State.DEAD, due_at=None, counts=True, reason="died")
+    pause = retry_delay(APART, deaths - CLOSE_DEATHS, key) if deaths > CLOSE_DEATHS else timedelta(0)
+    return Step(to=state, due_at=now + pause, counts=True)
 
 
 def retry_delay(policy: RetryPolicy, attempt: int, key: str) -> timedelta:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
-from gateway.lifecycle import DUE, ENDED, TRANSITIONS, Outcome, State, Step
+from gateway.lifecycle import DUE, ENDED, TRANSITIONS, Outcome, State, Step, rescued
 from gateway.model import Arrival, DeliveryId, Envelope, MessageId, PartyCode, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, Entropy, Entry, Handed
 from gateway.xml.likeness import alike
@@ -29,6 +29,7 @@ class Row:
     due_at: datetime | None
     dossier: str | None
     attempt: int = 0
+    unsettled: int = 0
     claimed_from: State | None = None
     token: str = ""
     lease_until: datetime | None = None
@@ -103,7 +104,7 @@ class MemoryOutbox:
             self._latest = max(self._latest or now, now)
             due = [row for party, limit in slots.items() for row in self._due(party, now)[:limit]]
             due += [row for party in probes for row in self._due(party, now, probe=True)[:1]]
-            return [self._take(row, now, lease or LEASE) for row in due if self._permitted(row.party, limits.get(row.party), now)]
+            return [self._take(row, now, lease) for row in due if self._permitted(row.party, limits.get(row.party), now)]
 
     def due_in(self, parties: Iterable[PartyCode]) -> timedelta | None:
         """Say how long until the next delivery to any of these becomes due; None where none does."""
@@ -163,7 +164,8 @@ class MemoryOutbox:
             held = [r for r in self.shelf.rows.values() if r.lease_until is not None and r.party not in spared]
             lost = [r for r in held if r.lease_until is not None and r.lease_until <= (held_until or self._clock())]
             for row in lost:
-                self._put(row, row.claimed_from or State.QUEUED, due_at=self._clock())
+                step = rescued(row.claimed_from or State.QUEUED, deaths=row.unsettled, now=self._clock(), key=row.id)
+                self._put(row, step.to, due_at=step.due_at, cause=step.reason or row.cause, unsettled=row.unsettled)
                 self._tell("delivery.rescued", message=row.message, delivery=row.id)
             return len(lost)
 
@@ -232,11 +234,11 @@ class MemoryOutbox:
         same = [r for r in self.shelf.rows.values() if r.party == row.party and r.dossier == row.dossier and r.state not in ENDED]
         return same[0].id != row.id
 
-    def _take(self, row: Row, now: datetime, lease: timedelta) -> Claim:
-        until, token = now + lease, self._entropy(12).hex()
+    def _take(self, row: Row, now: datetime, lease: timedelta | None) -> Claim:
         taken = replace(
-            row, state=State.SENDING, claimed_from=row.state, token=token, lease_until=until, due_at=None, attempt=row.attempt + 1
-        )
+            row, state=State.SENDING, claimed_from=row.state, token=self._entropy(12).hex(), lease_until=now + (lease or LEASE),
+            due_at=None, attempt=row.attempt + 1, unsettled=row.unsettled + (lease is None),
+        )  # fmt: skip
         self.shelf.rows[row.id] = taken
         return _claim(taken)
 
@@ -261,8 +263,9 @@ class MemoryOutbox:
         return to
 
     def _put(
-        self, row: Row, to: State, *, due_at: datetime | None, cause: str = "", attempt: int | None = None, reference: str | None = None
-    ) -> None:
+        self, row: Row, to: State, *, due_at: datetime | None, cause: str = "", attempt: int | None = None, reference: str | None = None,
+        unsettled: int = 0,
+    ) -> None:  # fmt: skip
         self.shelf.rows[row.id] = replace(
             row,
             state=to,
@@ -271,6 +274,7 @@ class MemoryOutbox:
             token="",
             lease_until=None,
             claimed_from=None,
+            unsettled=unsettled,
             attempt=row.attempt if attempt is None else attempt,
             reference=row.reference if reference is None else reference,
         )

@@ -10,7 +10,7 @@ from sqlalchemy import Executable
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
-from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step
+from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step, rescued
 from gateway.model import Arrival, Attachment, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Handed, Tx
 from gateway.store.leaves import write_leaf
@@ -100,7 +100,7 @@ class SqlOutbox:
 
         def work(tx: Tx) -> list[Claim]:
             found = admitted(tx, due(tx, sql.DUE_HELD, sql.PROBE_HELD), probes=probes, rates=limits)
-            return [self._take(tx, party, row, lease or LEASE) for party, row in found]
+            return [self._take(tx, party, row, lease) for party, row in found]
 
         if not self._database.read(lambda tx: due(tx, sql.DUE, sql.PROBE)):
             return []  # most looks find nothing, and need no transaction
@@ -290,12 +290,13 @@ class SqlOutbox:
         write_leaf(tx, accepted_event(entry))
         return None
 
-    def _take(self, tx: Tx, party: PartyCode, row: tuple[Any, ...], lease: timedelta) -> Claim:
+    def _take(self, tx: Tx, party: PartyCode, row: tuple[Any, ...], lease: timedelta | None) -> Claim:
         position, _, _, state = row
         now = tx.now()
-        until = now + lease
+        until = now + (lease or LEASE)
         token = self._entropy(12).hex()
-        values = {"at": position, "from": state, "new_token": token, "lease": to_micros(until), "now": to_micros(now)}
+        counts = 1 if lease is None else 0  # a fetcher that does not come back died of nothing
+        values = {"at": position, "from": state, "new_token": token, "lease": to_micros(until), "now": to_micros(now), "counts": counts}
         ((delivery, attempt, route, reference, _, message, corrections),) = tx.rows(sql.CLAIM, **values)
         return Claim(
             delivery=delivery, token=token, until=until, state=State(state), attempt=attempt, party=party, route=route,
@@ -304,9 +305,19 @@ class SqlOutbox:
 
     def _give_back(self, tx: Tx, row: Sequence[Any]) -> int:
         now = tx.now()
-        position, delivery, message, claimed_from, token, attempt = row
-        moved = tx.changed(sql.RESCUE, at=position, held=token, to=claimed_from, now=to_micros(now))
-        values = {"attempt": str(attempt), "state": claimed_from}
+        position, delivery, message, claimed_from, token, attempt, deaths, cause = row
+        step = rescued(State(claimed_from), deaths=deaths, now=now, key=delivery)
+        moved = tx.changed(
+            sql.RESCUE,
+            at=position,
+            held=token,
+            to=step.to.value,
+            still_open=_open(step.to),
+            due=step.due_at and to_micros(step.due_at),
+            why=step.reason or cause,
+            now=to_micros(now),
+        )
+        values = {"attempt": str(attempt), "state": step.to.value, **({"code": step.reason} if step.reason else {})}
         write_leaf(tx, Event(kind="delivery.rescued", at=now, message=message, delivery=delivery, values=values))
         return moved
 

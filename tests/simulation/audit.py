@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from gateway.lifecycle import DUE, ENDED, TRANSITIONS, State
+from gateway.lifecycle import DUE, ENDED, MAX_DEATHS, TRANSITIONS, State
 from gateway.model import Arrival, PartyCode, Reply
 from gateway.ports import Claim
 
@@ -68,6 +68,7 @@ class Case:
     taken: bool = False  # the partner took it and is only asked now
     sent: Sent | None = None
     cancelled: bool = False
+    unsettled: int = 0  # claims since the last that was settled
 
 
 @dataclass(slots=True)
@@ -165,6 +166,8 @@ class Auditor:
         self._unless(not polled_early, f"delivery {move.delivery} was asked about before its time")
         self._unless(not self._before(move.delivery, case), f"delivery {move.delivery} overtook an earlier one of its dossier")
         self._check_patience(move, case, was)
+        case.unsettled += 1
+        self._unless(case.unsettled <= MAX_DEATHS, f"delivery {move.delivery} was claimed though it had died {MAX_DEATHS} times")
         self.held[case.token] = Held(process=self.stage.current.process, since=self.stage.elapsed)
         self.served_at[case.party] = self.stage.elapsed
 
@@ -192,6 +195,7 @@ class Auditor:
         claim = self.stage.current.claim
         self._unless(claim is not None and was.token == claim.token, f"delivery {move.delivery} was settled by a stale claim")
         self._unless(claim is None or claim.delivery == move.delivery, f"delivery {move.delivery} was settled for another")
+        case.unsettled = 0
         case.taken = case.taken or case.state is State.AWAITING_REPLY
         if case.sent and case.state not in {State.DELIVERED, State.AWAITING_REPLY}:
             case.sent.excuse = "failed"
@@ -206,7 +210,9 @@ class Auditor:
         ended = was.lease_until is not None and was.lease_until <= self.stage.wall()
         dead = holder is not None and not holder.alive
         self._unless(ended or dead, f"delivery {move.delivery} was taken from a living worker within its lease")
-        _ = case
+        if case.state is State.DEAD:
+            self.stage.counts["died of it" if self.arrivals[case.message][1].deadly else "died by chance"] += 1
+            self._unless(case.unsettled == MAX_DEATHS, f"delivery {move.delivery} was set aside after {case.unsettled} deaths")
 
     def _lengthened(self, move: Move, was: Look) -> None:
         self._unless(self.held[was.token].process is self.stage.current.process, f"the lease of {move.delivery} was lengthened by another")
@@ -214,6 +220,7 @@ class Auditor:
     def _replayed(self, move: Move, case: Case, was: Look) -> None:
         _ = move, was
         self.stage.counts["replayed"] += 1
+        case.unsettled = 0
         if case.state is State.QUEUED:
             case.taken = False
         if case.sent:

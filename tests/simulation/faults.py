@@ -22,6 +22,7 @@ class Faults:
     doubled: float = 0.0  # a request arrives twice
     late: float = 0.0  # a request or a reply arrives after everybody gave it up
     away: float = 0.0  # a partner has a bad time: down, hanging, slow, lying
+    deadly: float = 0.0  # a message kills whoever writes it for a partner
 
 
 CALM = Faults()
@@ -39,6 +40,7 @@ _CHANCES = {
     "doubled": (0.02, 0.2),
     "late": (0.02, 0.2),
     "away": (0.1, 0.5),
+    "deadly": (0.005, 0.02),
 }
 
 

@@ -80,7 +80,8 @@ ROOT = parse(b"<Envelope/>")
 class Paper:
     """One way of writing a message: the same `number` again is a repeat, signed again or altered.
 
-    It is judged good from `good_from` until `good_until`, in seconds of true time; `refusable` partners refuse it for good.
+    It is judged good from `good_from` until `good_until`, in seconds of true time; `refusable` partners refuse it for good;
+    `deadly`, it kills whoever writes it for one.
     """
 
     number: str
@@ -92,6 +93,7 @@ class Paper:
     good_from: float = 0.0
     good_until: float = 1e12
     refusable: bool = False
+    deadly: bool = False
     body: bytes = field(init=False)
 
     def __post_init__(self) -> None:

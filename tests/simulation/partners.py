@@ -37,6 +37,8 @@ class Adapter:
         if paper is None:
             self._auditor.violation(f"message {envelope.id} came out of the store other than it went in")
             raise Misread
+        if paper.deadly:
+            self._auditor.stage.end_life()
         body = f"send {envelope.id} {int(paper.refusable)} {paper.key}".encode()
         return Request(endpoint=route.endpoint, action="", body=body)
 

@@ -61,6 +61,7 @@ class Senders:
             good_from=now + rng.uniform(1, 60) if window < 0.1 else 0.0,
             good_until=now + rng.uniform(0.1, 60) if window > 0.9 else 1e12,
             refusable=rng.random() < 0.1,
+            deadly=rng.random() < self._stage.faults.deadly,
         )
 
     def _repeated(self, paper: Paper) -> tuple[Paper, str]:

@@ -179,6 +179,10 @@ class Stage:
         if actor.process is not None and not actor.process.alive:
             raise Death
 
+    def end_life(self) -> None:
+        """Kill the process that the present actor plays in. Raises Death."""
+        self._die(self.current)
+
     def _die(self, actor: Actor) -> None:
         if actor.process is not None:
             self.kill(actor.process)

@@ -229,6 +229,10 @@ def never_rescue(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(class_, "rescue", lambda _self, **_asked: 0)
 
 
+def no_limit_of_rescues(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lifecycle, "MAX_DEATHS", 1_000_000)
+
+
 def poll_before_its_time(patch: pytest.MonkeyPatch) -> None:
     due = MemoryOutbox._due
 
@@ -261,6 +265,7 @@ MUTANTS: list[tuple[Break, tuple[str, ...], str]] = [
     (never_probe, MEMORY, "waited|did not end"),
     (ask_for_more_than_a_partner_bears, MEMORY, "more requests"),
     (poll_before_its_time, MEMORY, "before its time"),
+    (no_limit_of_rescues, BOTH, "though it had died"),
 ]
 FIRST = 5  # of which each is found in the fast tier too
 

@@ -15,7 +15,7 @@ from tests.simulation.stage import Death, Process, Stage
 
 WHAT_HAPPENS = {
     "accepted", "refused", "arrived", "repeated", "replayed", "cancelled", "died", "stalled", "clock jumped", "commit refused",
-    "commit unknown",
+    "commit unknown", "died of it",
 }  # fmt: skip
 ROOT = Path(__file__).parents[2]
 KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])

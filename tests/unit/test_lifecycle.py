@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gateway.lifecycle import (
     DUE,
     ENDED,
+    MAX_DEATHS,
     TRANSITIONS,
     Accepted,
     Deferred,
@@ -16,6 +17,7 @@ from gateway.lifecycle import (
     Rejected,
     State,
     next_step,
+    rescued,
     retry_delay,
 )
 from gateway.model import RetryPolicy
@@ -101,6 +103,23 @@ def test_delay_doubles_and_is_spread_by_the_delivery_id_alone() -> None:
     assert [retry_delay(plain, n, "a").total_seconds() for n in (1, 2, 3, 4)] == [5, 10, 20, 40]
     assert retry_delay(POLICY, 1, "a") == retry_delay(POLICY, 1, "a")
     assert len({retry_delay(POLICY, 1, str(n)) for n in range(50)}) == 50
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RETRYING, State.AWAITING_REPLY])
+def test_what_died_goes_back_to_where_it_was_claimed_from_until_it_died_too_often(state: State) -> None:
+    steps = [rescued(state, deaths=deaths, now=NOW, key="a") for deaths in range(1, MAX_DEATHS + 2)]
+
+    assert [step.to for step in steps] == [state] * (MAX_DEATHS - 1) + [State.DEAD] * 2
+    assert (steps[-1].due_at, steps[-1].reason) == (None, "died")
+    assert all(step.to in TRANSITIONS[State.SENDING] for step in steps)
+
+
+def test_what_died_once_or_twice_is_due_at_once_and_later_at_a_time_of_its_own() -> None:
+    once, twice, thrice = ({rescued(State.QUEUED, deaths=n, now=NOW, key=str(k)).due_at for k in range(20)} for n in (1, 2, 3))
+
+    assert once == twice == {NOW}
+    assert len(thrice) == 20
+    assert all(due is not None and NOW <= due <= NOW + timedelta(seconds=10) for due in thrice)
 
 
 def test_ended_states_are_those_that_nothing_but_staff_leaves() -> None:

@@ -15,7 +15,7 @@ def _insert(table: Table, *without: str) -> Insert:
 
 INSERT_MESSAGE = _insert(MESSAGES)
 INSERT_PAYLOAD = _insert(PAYLOADS)
-INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until", "corrections")
+INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until", "corrections", "unsettled")
 INSERT_KEY = _insert(KEYS)
 INSERT_ATTEMPT = _insert(ATTEMPTS)
 INSERT_OUTCOME = _insert(OUTCOMES)
@@ -69,6 +69,7 @@ CLAIM = (
         lease_until=bindparam("lease"),
         due_at=null(),
         attempt=D.attempt + 1,
+        unsettled=D.unsettled + bindparam("counts"),
         updated_at=bindparam("now"),
     )
     .returning(D.id, D.attempt, D.route, D.reference, D.claimed_from, D.message, D.corrections)
@@ -91,6 +92,7 @@ SETTLE = (
         reference=bindparam("partner_reference"),
         cause=bindparam("why"),
         attempt=D.attempt - bindparam("refund"),
+        unsettled=0,
         token=null(),
         lease_until=null(),
         claimed_from=null(),
@@ -116,9 +118,9 @@ FORGET_ATTEMPT = (
 )
 FORGET_OUTCOME = delete(OUTCOMES).where(OUTCOMES.c.delivery == bindparam("of"), OUTCOMES.c.token == bindparam("forgotten"))
 
-# deliveries_leased; a poll goes back to be polled, anything else to be sent
+# deliveries_leased; a poll goes back to be polled, anything else to be sent, unless it died too often
 LOST = (
-    select(D.position, D.id, D.message, D.claimed_from, D.token, D.attempt, D.party)
+    select(D.position, D.id, D.message, D.claimed_from, D.token, D.attempt, D.unsettled, D.cause, D.party)
     .where(text("lease_until IS NOT NULL"), D.lease_until <= bindparam("now"))
     .with_for_update(skip_locked=True)
 )
@@ -126,7 +128,14 @@ RESCUE = (
     update(DELIVERIES)
     .where(D.position == bindparam("at"), D.token == bindparam("held"), D.state == State.SENDING.value)
     .values(
-        state=bindparam("to"), due_at=bindparam("now"), token=null(), lease_until=null(), claimed_from=null(), updated_at=bindparam("now")
+        state=bindparam("to"),
+        open=bindparam("still_open"),
+        due_at=bindparam("due"),
+        cause=bindparam("why"),
+        token=null(),
+        lease_until=null(),
+        claimed_from=null(),
+        updated_at=bindparam("now"),
     )
 )
 
@@ -152,6 +161,7 @@ MOVE = (
         open=bindparam("still_open"),
         due_at=bindparam("due"),
         attempt=bindparam("attempts"),
+        unsettled=0,
         reference=case((bindparam("to", type_=Text()) == State.QUEUED.value, ""), else_=D.reference),
         cause=bindparam("why"),
         updated_at=bindparam("now"),

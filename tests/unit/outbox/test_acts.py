@@ -7,9 +7,10 @@ import pytest
 
 from gateway.bootstrap import discover
 from gateway.errors import Conflict, NotValid
-from gateway.lifecycle import TRANSITIONS, Accepted, Delivered, Failed, Outcome, Rejected, State
+from gateway.lifecycle import MAX_DEATHS, TRANSITIONS, Accepted, Delivered, Failed, Outcome, Rejected, State
 from gateway.model import DeliveryId, PartyCode
 from gateway.outbox.orders import POSSIBLE, Act, FourEyes, Order
+from gateway.outbox.outbox import LEASE
 from gateway.protocols.vnsw.client import read_answer
 from gateway.routing.rules import RuleSet
 from gateway.testing.desk import Desk
@@ -34,6 +35,32 @@ def test_replay_makes_it_due_and_the_ledger_says_who_asked(desk: Desk) -> None:
     assert (desk.row(delivery).state, desk.row(delivery).attempt) == (State.QUEUED, 0)
     assert desk.told(delivery) == [("staff.replayed", {"by": "key:lan", "state": "queued"})]
     assert desk.wakes
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, State.QUEUED), (Accepted(reference="T", ask_again_in=timedelta(0)), State.AWAITING_REPLY)]
+)
+def test_what_was_set_aside_because_its_carriers_died_is_shown_and_replayed(desk: Desk, before: Outcome | None, after: State) -> None:
+    delivery = desk.deliver(before)
+    die(desk, times=MAX_DEATHS)
+    assert [(d.id, d.cause) for d in desk.queries.deliveries(state="dead", cause="died").items] == [(delivery, "died")]
+    *_, (kind, told) = desk.told(delivery)
+    assert (kind, told["state"], told["code"]) == ("delivery.rescued", "dead", "died")
+
+    desk.mending.once(Order(act=Act.REPLAY), delivery, by="key:lan")
+
+    assert desk.row(delivery).state == after
+    die(desk, times=MAX_DEATHS - 1)  # of a new life
+    assert desk.row(delivery).state == after
+
+
+def die(desk: Desk, *, times: int) -> None:
+    """Claim the one delivery there is, and let whoever claimed die of it."""
+    for _ in range(times):
+        assert len(desk.outbox.claim({BNN: 1})) == 1
+        desk.clock.now += LEASE
+        assert desk.outbox.rescue() == 1
+        desk.clock.now += timedelta(hours=1)
 
 
 def test_cancel_keeps_its_reason_and_the_ledger_only_a_digest_of_it(desk: Desk) -> None:
