@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from time import perf_counter
 
-from .errors import Code, GatewayError, NotValid, Problem, Unavailable
+from .errors import GatewayError, Unavailable
 from .model import Arrival, DeliveryId, Envelope, MessageId, Party, Receipt, Refusal, Reply, Route, uuid7
 from .ports import Clock, DossierMove, Entropy, Entry, Inbound, Opened, Outbox, Proven, Watch
 from .routing.judge import Judge, Judgement
@@ -67,9 +67,7 @@ class Intake:
         proven = self._prover.prove(opened, arrival.channel, rules)  # 2
         judgement = self._judge.judge(proven, rules, at=arrival.received_at)  # 3
         envelope = _envelope(arrival, proven, judgement)
-        routes = route(envelope, judgement, rules)  # 4
-        if arrival.attachments:
-            self._refuse_uncarried(routes)
+        routes = route(envelope, judgement, rules, carries=self._carries)  # 4
         receipt = self._receipt(envelope, proven, judgement, routes)
         answer = self._outbox.record(  # 5
             Entry(
@@ -89,12 +87,6 @@ class Intake:
             )
         )
         return answer, proven.proof
-
-    def _refuse_uncarried(self, routes: tuple[Route, ...]) -> None:
-        """Refuse attachments that a receiver could not be given: nothing is dropped on the way."""
-        deaf = ", ".join(r.party.code for r in routes if not self._carries(r.party))
-        if deaf:
-            raise NotValid(Code.NO_ROUTE, Problem(text="attachments.not-carried", values={"party": deaf}))
 
     def _receipt(self, envelope: Envelope, proven: Proven, judgement: Judgement, routes: tuple[Route, ...]) -> Receipt:
         now = self._clock()

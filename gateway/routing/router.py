@@ -1,5 +1,6 @@
 """Chooses where a judged message goes, and tells why: rules are data, one route a party, never back to the sender."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -44,15 +45,18 @@ class Explanation:
     warnings: tuple[Problem, ...]
 
 
-def route(envelope: Envelope, judgement: Judgement, rules: RuleSet) -> tuple[Route, ...]:
-    """Choose the destinations of a message; raises NotValid where there is none.
+def route(envelope: Envelope, judgement: Judgement, rules: RuleSet, *, carries: Callable[[Party], bool]) -> tuple[Route, ...]:
+    """Choose the destinations of a message; raises NotValid where there is none, or one that cannot be given its attachments.
 
-    `judgement` was made under the same `rules`, so that its routes are theirs.
+    `judgement` was made under the same `rules`, so that its routes are theirs; `carries` says whether a party takes attachments.
     """
     chosen = destinations(judgement.routes, envelope.sender)
     if not chosen:
         values = {"procedure": envelope.header.subject.document_type, "message": judgement.rule.code, "rules": rules.version}
         raise NotValid(Code.NO_ROUTE, Problem(text="routing.no-route", values=values))
+    deaf = [r.party.code for r in chosen if not carries(r.party)] if envelope.attachments else []
+    if deaf:  # nothing is dropped on the way
+        raise NotValid(Code.NO_ROUTE, Problem(text="attachments.not-carried", values={"party": ", ".join(deaf)}))
     return chosen
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Code, NotReadable, NotValid
-from gateway.model import Document, Envelope, Header, Identity, Judged, MessageId, PartyCode, Subject
+from gateway.model import Attachment, Document, Envelope, Header, Identity, Judged, MessageId, PartyCode, Route, Subject
 from gateway.routing.judge import Judgement
 from gateway.routing.router import Explanation, explain, route
 from gateway.routing.rules import RuleSet, load
@@ -52,8 +53,13 @@ def judgement(rules: RuleSet, about: Envelope, **facts: str) -> Judgement:
     )
 
 
+def chosen(rules: RuleSet, about: Envelope, *, deaf: str = "", **facts: str) -> tuple[Route, ...]:
+    """Route a message; every party but one is given attachments."""
+    return route(about, judgement(rules, about, **facts), rules, carries=lambda party: party.code != deaf)
+
+
 def parties(rules: RuleSet, about: Envelope, **facts: str) -> list[str]:
-    return [found.party.code for found in route(about, judgement(rules, about, **facts), rules)]
+    return [found.party.code for found in chosen(rules, about, **facts)]
 
 
 def test_message_goes_where_its_conditions_hold(rules: RuleSet) -> None:
@@ -77,23 +83,32 @@ def test_party_named_by_two_routes_gets_the_message_once(folder: Path, edit: Edi
     again = '[[route]]\nname = "again"\nto = "PORTAL"\nmessages = ["21/18"]\n\n'
     edit(PROCEDURE, '[[route]]\nname = "customs"', again + '[[route]]\nname = "customs"')
     rules = load([folder])
-    about = envelope("AGENCY")
 
-    chosen = route(about, judgement(rules, about, country="VN"), rules)
+    found = chosen(rules, envelope("AGENCY"), country="VN")
 
-    assert [found.name for found in chosen] == ["P&Q01/portal", "P&Q01/customs"]
+    assert [one.name for one in found] == ["P&Q01/portal", "P&Q01/customs"]
 
 
 def test_message_without_destination_is_refused(folder: Path, edit: Edit) -> None:
     edit(PROCEDURE, 'direction = "to-portal"\n\n[[route]]', 'direction = "to-portal"\nwhen = "facts.country == \'VN\'"\n\n[[route]]')
     rules = load([folder])
-    about = envelope("AGENCY")
 
     with pytest.raises(NotValid) as raised:
-        route(about, judgement(rules, about, country="LA"), rules)
+        chosen(rules, envelope("AGENCY"), country="LA")
 
     assert raised.value.code == Code.NO_ROUTE
     assert raised.value.problems[0].values == {"procedure": "P&Q01", "message": "21/18", "rules": rules.version}
+
+
+def test_attachments_go_only_where_every_receiver_is_given_them(rules: RuleSet) -> None:
+    attachment = Attachment(name="a.pdf", media_type="application/pdf", size=1, sha256="ab" * 32, id="cd" * 32)
+    beside = replace(envelope("AGENCY"), attachments=(attachment,))
+
+    assert [found.party.code for found in chosen(rules, beside, country="VN")] == ["PORTAL", "CUSTOMS"]
+    assert parties(rules, envelope("AGENCY"), deaf="CUSTOMS", country="VN") == ["PORTAL", "CUSTOMS"]
+    with pytest.raises(NotValid) as raised:
+        chosen(rules, beside, deaf="CUSTOMS", country="VN")
+    assert [(p.text, dict(p.values)) for p in raised.value.problems] == [("attachments.not-carried", {"party": "CUSTOMS"})]
 
 
 # --- explain -----------------------------------------------------------------------------------------------------------
