@@ -11,9 +11,9 @@ from gateway.model import ON_MESSAGE, Envelope, Party, Reply, Request, Route, Se
 from gateway.xml import soap
 from gateway.xml.envelope import forward
 from gateway.xml.parse import parse
+from gateway.xml.payload import payload_of
 
 from .dialects import PLAIN, TRANSPORT, Dialect, for_party
-from .payload import payload_of
 from .reply import RECEIVED, REFUSED
 from .wrapping import field_of, local_name, operation_of, request
 

@@ -8,14 +8,16 @@ from dataclasses import replace
 from datetime import tzinfo
 
 from gateway.errors import Code, NotReadable, Problem, explain
-from gateway.model import ON_MESSAGE, Arrival, Header, Identity, Receipt, Refusal, Reply, Wrapper
+from gateway.model import BESIDE, ON_MESSAGE, Arrival, Header, Identity, Receipt, Refusal, Reply, Wrapper
 from gateway.ports import Directory, Opened
+from gateway.security import beside
+from gateway.security.cms import as_text
 from gateway.xml import soap
+from gateway.xml.payload import payload_of
 
 from . import reply
 from .codes import FAULTS
 from .dialects import ANY_NS, DIALECTS, Dialect
-from .payload import payload_of
 from .wrapping import field_of, hint_of, operation_of, response, split
 
 PROTOCOL = "vnsw"
@@ -67,9 +69,12 @@ class VnswDoor:
         envelope = self._envelope(dialect, opened.wrapper, result)
         sealed = envelope if result.seal == "none" or result.seal in ON_MESSAGE else self._sign(envelope, result.seal)
         body = soap.wrap(response(dialect, sealed), version=opened.wrapper.version)
-        if result.seal in ON_MESSAGE:
+        headers = {"content-type": soap.media_type(opened.wrapper.version)}
+        if result.seal in BESIDE:
+            headers[beside.HEADER] = as_text(self._sign(body, result.seal))
+        elif result.seal in ON_MESSAGE:
             body = self._sign(body, result.seal)
-        return Reply(status=200, body=body, headers={"content-type": soap.media_type(opened.wrapper.version)})
+        return Reply(status=200, body=body, headers=headers)
 
     # --- opening ---
 

@@ -11,7 +11,6 @@ from gateway.ports import Directory
 from gateway.protocols.vnsw.client import encode
 from gateway.protocols.vnsw.dialects import GATEWAY, MARD, Dialect
 from gateway.protocols.vnsw.door import VnswDoor
-from gateway.protocols.vnsw.payload import payload_of
 from gateway.protocols.vnsw.wrapping import field_of
 from gateway.security import devpki, verifier, wss
 from gateway.security.keys import load_key
@@ -20,6 +19,7 @@ from gateway.security.signer import sign_person
 from gateway.testing import builders
 from gateway.xml import soap
 from gateway.xml.parse import parse
+from gateway.xml.payload import payload_of
 
 NOW = builders.RECEIVED_AT
 

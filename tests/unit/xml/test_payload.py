@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from gateway.protocols.vnsw.payload import payload_bytes, payload_of
+from gateway.xml.payload import payload_bytes, payload_of
 
 ENVELOPE = "<Envelope><Header/><Body>Giấy chứng nhận &amp; hồ sơ</Body></Envelope>"
 BYTES = ENVELOPE.encode()

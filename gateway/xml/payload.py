@@ -9,7 +9,7 @@ import sys
 
 from lxml import etree
 
-from gateway.xml.canonical import canonical, value_prefixes
+from .canonical import canonical, value_prefixes
 
 MAX_LAYERS = 3  # CDATA markers as text around escaped text is two; one more costs nothing, an endless peel would
 MAX_NUMBERS = 300_000  # references by number that are resolved, one a line of 10 MB; the envelope's own parser reads any further one
