@@ -24,6 +24,7 @@ from .outbox.corrections import corrected
 from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, SignsReplies, Transport, Watch
 from .routing.router import route_named
 from .routing.rules import RuleSet
+from .security.beside import HEADER as SIGNATURE_HEADER
 from .security.prover import Prover
 
 SIGNATURE_MARK = b"SignatureValue"  # what every XML signature holds, escaped or not
@@ -92,11 +93,12 @@ class Delivery:
 
     def _prove(self, reply: Reply, adapter: Adapter, route: Route) -> None:
         """Prove a reply that is signed; one that is not is proved by the channel, unless the profile says that the agency signs."""
-        demanded = adapter.profile.replies_signed
-        if demanded or SIGNATURE_MARK in reply.body:  # without a look inside, most replies show that nobody signed them
+        demanded, signature = adapter.profile.replies_signed, reply.headers.get(SIGNATURE_HEADER, "")
+        if demanded or signature or SIGNATURE_MARK in reply.body:  # without a look inside, most replies show that nobody signed them
             signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
             secured = reply.body if SECURITY_MARK in reply.body else b""
-            self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured)
+            beside = (reply.body, signature) if signature else None
+            self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured, beside=beside)
 
     def _policy(self, party: PartyCode) -> RetryPolicy:
         found = self.rules().party(party)

@@ -22,7 +22,8 @@ def uuid7(now: datetime, random: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-ON_MESSAGE = frozenset({"wss-x509"})  # those whose signature stands around the envelope, in the message that carries it
+BESIDE = frozenset({"cms-detached"})  # profiles whose signature stands beside the bytes that are sent
+ON_MESSAGE = BESIDE | {"wss-x509"}  # those whose signature is not in the envelope: it covers the message that carries it
 
 
 # --- who ---------------------------------------------------------------------------------------------------------
@@ -68,11 +69,12 @@ class Concession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealProfile:
-    """What signatures a party sends or accepts: "none", "xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt" or "wss-x509".
+    """What signatures a party sends or accepts.
 
-    `until` ends an exception, `bound_to` names what proves an unsigned party instead:
-    "network:127.0.0.0/8", "certificate:<sha256 hex>", "key:<name>". `algorithms` are short names such as "ecdsa-sha256"; none
-    given are all that are safe. `clock_skew` is how far its clock and ours may differ.
+    `signature` is "none", "xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509" or "cms-detached". `until` ends an exception,
+    `bound_to` names what proves an unsigned party instead: "network:127.0.0.0/8", "certificate:<sha256 hex>", "key:<name>".
+    `algorithms` are short names such as "ecdsa-sha256"; none given are all that are safe. `clock_skew` is how far its clock and ours
+    may differ.
     """
 
     signature: str = "xmldsig"

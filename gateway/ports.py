@@ -48,12 +48,14 @@ Watch = Callable[[str, "Mapping[str, object]"], None]  # one event a story step:
 class Opened:
     """What a door found inside the outer wrapper: the payload's bytes, still proven by nothing. Only doors make it.
 
-    `message` is the SOAP message it was in, where that has a security header: the prover judges it.
+    `message` is the SOAP message it was in, where that has a security header; `signature` a detached one that came beside the
+    payload. The prover judges both.
     """
 
     wrapper: Wrapper
     payload: bytes
     message: bytes = b""
+    signature: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,7 +192,7 @@ class ConcessionForm(Form):
 class SendsForm(Form):
     """What signatures a party sends; none is an exception with an end and a bond."""
 
-    signature: Literal["xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509", "none"] = "xmldsig"
+    signature: Literal["xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509", "cms-detached", "none"] = "xmldsig"
     until: date | datetime | None = None
     bound_to: list[Annotated[str, AfterValidator(_bound)]] = []
     algorithms: list[Algorithm] = []
@@ -204,7 +204,7 @@ class SendsForm(Form):
 class AcceptsForm(Form):
     """What signatures a party accepts."""
 
-    signature: Literal["xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509", "none"] = "xmldsig"
+    signature: Literal["xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509", "cms-detached", "none"] = "xmldsig"
     algorithms: list[Algorithm] = []
 
 

@@ -20,7 +20,7 @@ from gateway.ports import Clock, Directory, Opened, Proven
 from gateway.xml.envelope import read_header
 from gateway.xml.parse import parse
 
-from . import senders, stamps, verifier, wss
+from . import cms, senders, stamps, verifier, wss
 from .certificates import Certificate
 from .policy import SATISFIED_BY, SYSTEM, for_party
 from .properties import ReadStamp
@@ -29,6 +29,7 @@ from .verifier import Found, Terms, Verified
 from .wss import MessageProof
 
 _FROM = "/Envelope/Header/From"
+_MISSING = {"wss-x509": "message-unsigned", "cms-detached": "detached-missing"}  # profiles that sign the message -> what its absence is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Prover:
         case = _Case(sender=sender, channel=channel, directory=directory, registry=self._trust.registry, at=self._clock())
         _check_channel_party(case)
         found, terms = verifier.find(root, opened.payload), _terms(sender, case.registry, at=case.at)
-        message = self._message(opened, case, terms)
+        message = self._message(opened, case, terms) or _detached(opened, case, terms)
         _check_profile(case, found, message)
         registered = partial(_may_sign, case)
         system = verifier.verify_system(found, at=case.at, registered=registered, terms=terms) if found.system is not None else None
@@ -74,23 +75,28 @@ class Prover:
             warnings=_warnings(system or message, person),
         )  # fmt: skip
 
-    def prove_reply(self, payload: bytes | None, party: Party, *, demanded: bool, message: bytes = b"") -> Verified | MessageProof | None:
+    def prove_reply(
+        self, payload: bytes | None, party: Party, *, demanded: bool, message: bytes = b"", beside: tuple[bytes, str] | None = None
+    ) -> Verified | MessageProof | cms.Proof | None:
         """Prove what a partner answered; `payload` is the envelope in its reply, None where there is none. Gives None where it is unsigned.
 
-        `message` is the SOAP message around it, where that has a security header. Raises NotProven where a signature is not the
-        partner's own or not good, and where one is demanded and missing.
+        `message` is the SOAP message around it, where that has a security header; `beside` are the reply's body and its detached
+        signature in base64. Raises NotProven where a signature is not the partner's own or not good, and where one is demanded and missing.
         """
         at, registered = self._clock(), partial(self._is_partners, party)
         terms = _terms(party, self._trust.registry, at=at)
-        found = _find_if_readable(payload)
+        found, proof = _find_if_readable(payload), None
+        if beside:
+            body, text = beside
+            proof = cms.verify(body, cms.from_text(text), at=at, registered=registered, policy=terms.policy, skew=terms.skew)
         if found is not None and found.system is not None:
             return verifier.verify_system(found, at=at, registered=registered, terms=terms)
         if message and wss.is_demanded(message):
             return wss.verify(message, at=at, registered=registered, policy=terms.policy, skew=terms.skew)
         # (26) who signs its replies signs each of them
-        if demanded:
+        if demanded and proof is None:
             raise NotProven(Code.SIGNATURE, Problem(text="signature.reply-unsigned", values={"check": "26", "sender": party.code}))
-        return None
+        return proof
 
     def _message(self, opened: Opened, case: _Case, terms: Terms) -> MessageProof | None:
         """Prove the SOAP message around the payload, where its security header asks to be judged."""
@@ -105,6 +111,14 @@ class Prover:
             return False
         registry.check_status(leaf, party.revocation, at=self._clock())
         return True
+
+
+def _detached(opened: Opened, case: _Case, terms: Terms) -> cms.Proof | None:
+    """Prove the signature beside the payload, where one came along."""
+    if not opened.signature:
+        return None
+    registered = partial(_may_sign, case)
+    return cms.verify(opened.payload, opened.signature, at=case.at, registered=registered, policy=terms.policy, skew=terms.skew)
 
 
 def _find_if_readable(payload: bytes | None) -> Found | None:
@@ -155,12 +169,12 @@ def _stamp_reader(registry: Registry) -> ReadStamp | None:
     return stamps.reader(anchors) if anchors.certificates else None
 
 
-def _check_profile(case: _Case, found: Found, message: MessageProof | None) -> None:
+def _check_profile(case: _Case, found: Found, message: MessageProof | cms.Proof | None) -> None:
     # (22) the signature of the sender's profile is there, or an exception that has not ended allows its absence on this very channel
     profile = case.sender.sends
-    if profile.signature == "wss-x509":
-        if message is None:
-            raise _profile_refusal(Code.SIGNATURE, "message-unsigned", case)
+    if profile.signature in _MISSING:
+        if message is None or message.profile != profile.signature:
+            raise _profile_refusal(Code.SIGNATURE, _MISSING[profile.signature], case)
         return
     if profile.signature != "none":
         if found.system is None:
@@ -211,7 +225,7 @@ def _take_out(signature: _Element) -> None:
         slot.remove(signature)  # its tail is white space in a slot that held nothing else (SIG-2)
 
 
-def _warnings(system: Verified | MessageProof | None, person: Verified | None) -> tuple[Problem, ...]:
+def _warnings(system: Verified | MessageProof | cms.Proof | None, person: Verified | None) -> tuple[Problem, ...]:
     """Say what no signature covers."""
     if system is not None:
         return ()

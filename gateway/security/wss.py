@@ -49,6 +49,11 @@ class MessageProof:
     created: datetime
 
     @property
+    def profile(self) -> str:
+        """The profile's name, as parties.toml has it."""
+        return "wss-x509"
+
+    @property
     def subject(self) -> str:
         """Who signed, in RFC 4514 form."""
         return self.certificate.subject
@@ -143,7 +148,7 @@ def verify(
     written = foreign.read(signature)
     leaf = _leaf(token, written)
     # (44) the message is not from the future, not out of date, and not good for longer than it may be
-    if not (created <= at + skew and at - skew < expires and created < expires <= created + MAX_LIFETIME):
+    if created - at > skew or at - expires >= skew or not timedelta() < expires - created <= MAX_LIFETIME:
         raise refusal(44, "wss-time", stamp, found=created.isoformat(), until=expires.isoformat(), at=at.isoformat())
     check_validity(leaf, at, token)  # (17)
     # (18) the certificate is, byte for byte, one that is registered

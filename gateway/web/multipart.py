@@ -1,6 +1,8 @@
 """A document with attachments as one multipart body: taken apart while it comes, nothing but the document held in memory.
 
-The document is the part called `document`, or else the first whose media type is XML; every other part is an attachment and opaque.
+The document is the part called `document`, or else the first whose media type is XML. Its detached signature, where it has one, is the
+part of a signature's media type that is called `signature` or has a signature's usual file name. Every other part is an attachment and
+opaque.
 """
 
 import logging
@@ -16,6 +18,9 @@ from python_multipart.multipart import MultipartParser
 
 from gateway.errors import Code, NotReadable, Problem
 from gateway.model import Attachment
+from gateway.security import beside
+from gateway.security.certificates import strict_base64
+from gateway.security.cms import MAX_BYTES as MAX_SIGNATURE
 
 from .bodies import MAX_XML
 
@@ -26,8 +31,10 @@ MAX_NAME = 255  # bytes, as file systems have it
 XML = frozenset({"application/xml", "text/xml"})
 KINDS = frozenset({"multipart/form-data", "multipart/related", "multipart/mixed"})
 PLAIN = frozenset({"", "binary", "8bit", "7bit"})  # encodings that encode nothing
+BASE64 = "base64"  # of a signature alone, as S/MIME writes it
 OPAQUE = "application/octet-stream"
-DOCUMENT = "document"
+DOCUMENT, SIGNATURE = "document", "signature"
+SIGNATURE_FILES = frozenset({"signature.p7s", "smime.p7s"})
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}(?:; ?[\w-]{1,32}=[\w.+-]{1,64}){0,3}", re.ASCII)
 _BOUNDARY = re.compile(r"[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]", re.ASCII)  # RFC 2046, 5.1.1
 _SILENT = logging.Logger("multipart", level=logging.CRITICAL + 1)  # noqa: LOG001  # never registered, so silent: the parser would quote
@@ -56,6 +63,8 @@ class Parcel:
         """Read the boundary; raises NotReadable where the media type names none, or is another."""
         self._begin = begin
         self._document: bytearray | None = None
+        self._signature: bytearray | None = None
+        self._encoded = False
         self._attachments: list[Attachment] = []
         self._uploads: list[Upload] = []
         self._parts = 0
@@ -84,6 +93,18 @@ class Parcel:
         if self._document is None:
             raise _refused("web.multipart-no-document")
         return bytes(self._document), tuple(self._attachments)
+
+    def signature(self) -> bytes:
+        """Give the document's detached signature, empty where there is none; raises NotReadable where it is empty or no base64."""
+        if self._signature is None:
+            return b""
+        try:
+            signature = strict_base64(bytes(self._signature)) if self._encoded else bytes(self._signature)
+        except ValueError as error:
+            raise _refused("web.multipart-signature") from error
+        if not signature:
+            raise _refused("web.multipart-signature")
+        return signature
 
     def discard(self) -> None:
         """Take back what was stored; never raises."""
@@ -117,11 +138,16 @@ class Parcel:
 
     def content_begins(self) -> None:
         """Decide what a part is; raises NotReadable where it is encoded, has too long a name, or is a second document."""
-        if self._headers.get("content-transfer-encoding", "").strip().lower() not in PLAIN:
-            raise _refused("web.multipart-encoding")
+        encoding = self._headers.get("content-transfer-encoding", "").strip().lower()
         media_type = self._headers.get("content-type", OPAQUE).strip()
         called = _parameter(self._headers, "content-disposition", "name")
-        xml = media_type.partition(";")[0].strip().lower() in XML
+        plain = media_type.partition(";")[0].strip().lower()
+        if plain in beside.MEDIA_TYPES and (called == SIGNATURE or _filename(self._headers) in SIGNATURE_FILES):
+            self._begin_signature(encoding)
+            return
+        if encoding not in PLAIN:
+            raise _refused("web.multipart-encoding")
+        xml = plain in XML
         if called == DOCUMENT or (xml and self._document is None):
             self._begin_document()
         else:
@@ -136,7 +162,7 @@ class Parcel:
 
     def part_ends(self) -> None:
         """Keep an attachment that is whole."""
-        if self._into != self._write_document:
+        if self._into not in (self._write_document, self._write_signature):
             self._attachments.append(self._uploads[-1].finish())
         self._into = _nowhere
 
@@ -155,6 +181,18 @@ class Parcel:
         document += data
         if len(document) > MAX_XML:
             raise _refused("web.body-too-large", code=Code.LIMIT, limit=f"{MAX_XML:,}".replace(",", " "))
+
+    def _begin_signature(self, encoding: str) -> None:
+        if self._signature is not None or encoding not in PLAIN | {BASE64}:
+            raise _refused("web.multipart-signature")
+        self._signature, self._encoded = bytearray(), encoding == BASE64
+        self._into = self._write_signature
+
+    def _write_signature(self, data: bytes) -> None:
+        signature = self._signature if self._signature is not None else bytearray()
+        signature += data
+        if len(signature) > 2 * MAX_SIGNATURE:  # base64 makes it longer by a third
+            raise _refused("web.multipart-signature")
 
 
 def is_multipart(media_type: str) -> bool:

@@ -63,6 +63,7 @@ STATUS_OF_TEXT: Mapping[str, int] = MappingProxyType({
     "web.multipart-name": 400,
     "web.multipart-no-document": 400,
     "web.multipart-parts": 400,
+    "web.multipart-signature": 400,
     "web.multipart-truncated": 400,
     "web.parameter": 400,
     "web.parameter-unknown": 400,

@@ -13,7 +13,7 @@ from .bodies import Body, Gone, Head
 from .crew import Crew
 from .multipart import Begin, Parcel
 
-Accept = Callable[[bytes, tuple[Attachment, ...]], Reply]
+Accept = Callable[[bytes, bytes, tuple[Attachment, ...]], Reply]  # of a document, its detached signature, what came beside it
 HELD = 1_572_864  # bytes that one attachment on its way holds: a chunk, and its copy while it is sealed
 
 
@@ -39,7 +39,8 @@ async def take_parcel(
             await store(lambda taken=block: parcel.feed(taken))  # type: ignore[misc]  # a default binds the block
             body.hold(parcel.held - held)
         document, attachments = await crew.run(parcel.finish)
-        reply = await crew.run(lambda: accept(document, attachments))
+        signature = await crew.run(parcel.signature)
+        reply = await crew.run(lambda: accept(document, signature, attachments))
         if reply.status >= HTTPStatus.BAD_REQUEST:
             await store(parcel.discard)
     except (GatewayError, Gone):

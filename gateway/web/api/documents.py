@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 
 from gateway.errors import Code, NotReadable, Problem
 from gateway.model import Attachment, Channel, Reply
+from gateway.security import beside
 from gateway.web.bodies import Bodies, read_head
 from gateway.web.crew import Crew
 from gateway.web.doors import rest
@@ -36,13 +37,19 @@ EXAMPLE = """<Envelope>
   <Body><Content>...</Content></Body>
 </Envelope>"""
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
-_PARTS = {"type": "object", "required": ["document"], "properties": {"document": {"type": "string"}, "attachment": _FILES}}
+_FILE = {"type": "string", "format": "binary", "description": "a detached CMS signature of the document, in DER"}
+_PARTS = {
+    "type": "object",
+    "required": ["document"],
+    "properties": {"document": {"type": "string"}, "signature": _FILE, "attachment": _FILES},
+}
+_KINDS = {"document": {"contentType": "application/xml"}, "signature": {"contentType": "application/pkcs7-signature"}}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/xml": {"schema": {"type": "string"}, "example": EXAMPLE},
-            "multipart/form-data": {"schema": _PARTS, "encoding": {"document": {"contentType": "application/xml"}}},
+            "multipart/form-data": {"schema": _PARTS, "encoding": _KINDS},
         },
     }
 }
@@ -62,7 +69,7 @@ RepeatKey = Annotated[
 def router(hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -> APIRouter:
     """Take in documents, alone or with attachments; the answer is given when the message is durable."""
     routes = APIRouter(tags=["documents"])
-    door = rest.RestDoor()
+    door = rest.RestDoor(sign=lambda document, profile: hub.sealer.sign(document, profile))  # noqa: PLW0108  # asked when one signs
     sender = gate.needs("sender")
     turns = turns_of(hub.settings.intake_threads)
 
@@ -80,10 +87,11 @@ def router(hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -> APIRouter:
         """Take in one envelope: proved, validated, routed and made durable before it is answered."""
         media_type = _media_type(request)
 
-        def accept(body: bytes, beside: tuple[Attachment, ...] = ()) -> Reply:
+        def accept(document: bytes, signature: bytes = b"", attachments: tuple[Attachment, ...] = ()) -> Reply:
+            body, kind = (beside.write(document, signature), beside.KEPT) if signature else (document, media_type)
             came = arrival(
-                hub, request.scope, door=rest.NAME, channel=channel, media_type=media_type, body=body, repeat_key=idempotency_key,
-                attachments=beside,
+                hub, request.scope, door=rest.NAME, channel=channel, media_type=kind, body=body, repeat_key=idempotency_key,
+                attachments=attachments,
             )  # fmt: skip
             return hub.intake.receive(came, door)
 

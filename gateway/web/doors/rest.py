@@ -1,9 +1,14 @@
-"""The REST door: a document is the whole body, and answers are JSON. Pure."""
+"""The REST door: a document is the whole body, or has its signature beside it there; answers are JSON. Pure."""
+
+from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.errors import Code
-from gateway.model import Arrival, Attachment, Receipt, Refusal, Reply, Wrapper
+from gateway.model import BESIDE, Arrival, Attachment, Receipt, Refusal, Reply, Wrapper
 from gateway.ports import Opened
 from gateway.protocols.vnsw.codes import field_code
+from gateway.security import beside
+from gateway.security.cms import as_text
 from gateway.web.problems import PROBLEM_JSON, describe, json_reply, problem_document, status_of
 
 NAME = "rest"
@@ -13,13 +18,22 @@ OPERATION = "documents"
 class RestDoor:
     """Implements ports.Inbound for documents that are posted bare."""
 
+    def __init__(self, *, sign: Callable[[bytes, str], bytes]) -> None:
+        """`sign` makes the signature beside an answer, by a profile; it is called only where a result asks for one."""
+        self._sign = sign
+
     def open(self, arrival: Arrival) -> Opened:
-        """Take the body as it is; raises nothing."""
-        return Opened(wrapper=Wrapper(protocol=NAME, operation=OPERATION), payload=arrival.body)
+        """Take the body as it is, or its signature from beside it; raises nothing."""
+        found = beside.read(arrival.body) if arrival.media_type == beside.KEPT else None
+        payload, signature = found or (arrival.body, b"")
+        return Opened(wrapper=Wrapper(protocol=NAME, operation=OPERATION), payload=payload, signature=signature)
 
     def answer(self, opened: Opened | None, result: Receipt | Refusal) -> Reply:  # noqa: ARG002  # every caller gets the same form
-        """Write a receipt, or a problem document with the field's code beside ours."""
-        return _receipt(result) if isinstance(result, Receipt) else _refusal(result)
+        """Write a receipt, or a problem document with the field's code beside ours; signed for whom takes signatures beside documents."""
+        reply = _receipt(result) if isinstance(result, Receipt) else _refusal(result)
+        if result.seal not in BESIDE:
+            return reply
+        return replace(reply, headers={**reply.headers, beside.HEADER: as_text(self._sign(reply.body, result.seal))})
 
 
 def _receipt(receipt: Receipt) -> Reply:

@@ -3,8 +3,8 @@
 import base64
 import hashlib
 from dataclasses import replace
-from datetime import timedelta
-from typing import cast
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from gateway.errors import GatewayError
 from gateway.model import Concession, SealProfile, Wrapper
 from gateway.ports import Opened
-from gateway.security import policy, signer, wss, xades
+from gateway.security import cms, policy, signer, wss, xades
+from gateway.security.keys import load_key
 from gateway.security.prover import Prover
 from gateway.testing import builders
 from gateway.testing.signing import LOOPBACK, NOW, ZONE, Bench, People, private_key_of, unsigned
@@ -142,3 +143,91 @@ def test_signed_message_around_a_reply_proves_it(bench: Bench) -> None:
     assert prover.prove_reply(reply.payload, builders.party("NSW"), demanded=True, message=reply.message)
     with pytest.raises(GatewayError):
         prover.prove_reply(reply.payload, builders.party("BNN"), demanded=True, message=reply.message)
+
+
+# --- documents with a signature beside them ------------------------------------------------------------------------------
+
+
+def beside_it(bench: Bench, **changes: bytes) -> Opened:
+    envelope = bench.envelope()
+    found = Opened(
+        wrapper=Wrapper(protocol="rest", operation="documents"), payload=envelope, signature=cms.sign(envelope, bench.portal, at=NOW)
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]  # what each case names
+
+
+def refused_beside(bench: Bench, opened: Opened, people: People, *, at: datetime = NOW) -> str:
+    with pytest.raises(GatewayError) as refused:
+        Prover(bench.trust, lambda: at, ZONE).prove(opened, LOOPBACK, people)
+    return refused.value.problems[0].values["check"]
+
+
+def test_detached_signature_proves_a_document_without_one_inside(bench: Bench) -> None:
+    proven = Prover(bench.trust, lambda: NOW, ZONE).prove(beside_it(bench), LOOPBACK, by_profile(signature="cms-detached"))
+
+    assert (proven.proof, proven.warnings) == ("signature", ())
+    assert [(s.role, s.covers, s.certificate_sha256) for s in proven.signers] == [
+        ("system", ("/",), bench.portal.certificates[0].sha256)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("profile", ["cms-detached", "none", "xmldsig"])
+def test_altered_document_is_refused_by_whatever_profile(bench: Bench, profile: str) -> None:
+    altered = beside_it(bench, payload=bench.envelope().replace(b"<Quantity>960<", b"<Quantity>961<"))
+
+    assert refused_beside(bench, altered, People(unsigned("NSW")) if profile == "none" else by_profile(signature=profile)) == "54"
+
+
+def test_sig_22_document_without_its_signature_is_refused(bench: Bench) -> None:
+    assert refused_beside(bench, beside_it(bench, signature=b""), by_profile(signature="cms-detached")) == "22"
+
+
+def test_sig_22_signature_in_the_envelope_is_none_beside_it_and_the_other_way(bench: Bench) -> None:
+    inside = beside_it(bench, payload=bench.signed(), signature=b"")
+
+    assert refused_beside(bench, inside, by_profile(signature="cms-detached")) == "22"
+    assert refused_beside(bench, beside_it(bench), by_profile(signature="xmldsig")) == "22"
+    assert refused_beside(bench, beside_it(bench), by_profile(signature="wss-x509")) == "22"
+
+
+def test_sig_23_detached_signature_of_another_party_is_refused(bench: Bench) -> None:
+    by_ministry = load_key(bench.folder / "keys" / "BNN.key.pem", bench.folder / "parties" / "BNN.pem")
+    other = beside_it(bench, signature=cms.sign(bench.envelope(), by_ministry, at=NOW))
+
+    assert refused_beside(bench, other, by_profile(signature="cms-detached")) == "23"
+
+
+def test_sig_30_detached_signature_from_the_future_is_refused_beyond_the_partys_skew(bench: Bench) -> None:
+    ahead = beside_it(bench, signature=cms.sign(bench.envelope(), bench.portal, at=NOW + timedelta(minutes=20)))
+    wide = by_profile(signature="cms-detached", clock_skew=timedelta(minutes=30))
+
+    assert refused_beside(bench, ahead, by_profile(signature="cms-detached")) == "30"
+    assert Prover(bench.trust, lambda: NOW, ZONE).prove(ahead, LOOPBACK, wide).proof == "signature"
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"), [({"algorithms": ("rsa-sha256",)}, "51"), ({"algorithms": ("ecdsa-sha384",)}, "51"), ({}, "")]
+)
+def test_detached_signature_is_judged_by_the_partys_algorithms(bench: Bench, changes: dict[str, Any], check: str) -> None:
+    people = by_profile(signature="cms-detached", **changes)
+
+    if check:
+        assert refused_beside(bench, beside_it(bench), people) == check
+    else:
+        assert Prover(bench.trust, lambda: NOW, ZONE).prove(beside_it(bench), LOOPBACK, people).proof == "signature"
+
+
+def test_sig_12_detached_signature_by_a_smaller_key_than_the_party_uses_is_refused(bench: Bench) -> None:
+    small = beside_it(bench, signature=cms.sign(bench.envelope(), bench.rsa, at=NOW))
+
+    assert refused_beside(bench, small, by_profile(signature="cms-detached", min_rsa_bits=3072)) == "12"
+
+
+def test_signature_beside_a_reply_proves_it(bench: Bench) -> None:
+    prover, body = Prover(bench.trust, lambda: NOW, ZONE), b'{"state": "accepted"}'
+    text = cms.as_text(cms.sign(body, bench.portal, at=NOW))
+
+    assert prover.prove_reply(None, builders.party("NSW"), demanded=True, beside=(body, text))
+    for party, answer, signature in (("BNN", body, text), ("NSW", body + b" ", text), ("NSW", body, "AAAA"), ("NSW", body, "é")):
+        with pytest.raises(GatewayError):
+            prover.prove_reply(None, builders.party(party), demanded=False, beside=(answer, signature))

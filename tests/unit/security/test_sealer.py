@@ -4,7 +4,7 @@ import pytest
 
 from gateway.errors import GatewayError, NotValid, Unavailable
 from gateway.model import Request, Seal
-from gateway.security import verifier, wss
+from gateway.security import beside, cms, verifier, wss
 from gateway.security.sealer import EnvelopeSealer
 from gateway.testing.signing import NOW, Bench
 from gateway.xml import soap
@@ -37,6 +37,19 @@ def test_message_is_signed_around_the_envelope(bench: Bench) -> None:
     assert b"SystemSignature" not in message
 
 
+def test_signature_goes_beside_what_the_receiver_gets(bench: Bench) -> None:
+    seal = Seal(profile="cms-detached", document=bench.envelope(), wrap=wrap)
+    request = Request(endpoint="https://x", action="", body=b"", headers={"content-type": "application/soap+xml"}, seal=seal)
+
+    sent = EnvelopeSealer(bench.portal, lambda: NOW).seal(request)
+
+    document, signature = beside.read(sent.body) or (b"", b"")
+    assert document == wrap(bench.envelope())
+    assert cms.verify(document, signature, at=NOW, registered=lambda c: c == bench.portal.certificates[0]).signed_at == NOW
+    assert sent.headers["content-type"].startswith('multipart/related; type="application/soap+xml"; ')
+    assert sent.seal is None
+
+
 @pytest.mark.parametrize("profile", ["xades-b-t", "xades-b-lt"])
 def test_profile_that_needs_an_authority_waits_for_one(bench: Bench, profile: str) -> None:
     with pytest.raises(Unavailable) as refused:
@@ -51,7 +64,7 @@ def test_algorithm_that_the_receiver_does_not_take_is_not_used(bench: Bench) -> 
     assert refused.value.problems[0].text == "signature.seal-algorithm"
 
 
-@pytest.mark.parametrize("profile", ["hmac", "cms-detached", ""])
+@pytest.mark.parametrize("profile", ["hmac", "cms", ""])
 def test_unknown_profile_is_refused(bench: Bench, profile: str) -> None:
     with pytest.raises(GatewayError) as refused:
         sealed(bench, profile)

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -203,3 +204,61 @@ def test_only_the_document_is_held() -> None:
 )
 def test_kinds_of_parts(media_type: str, parts: bool) -> None:  # noqa: FBT001  # parametrized
     assert is_multipart(media_type) is parts
+
+
+# --- a signature beside the document -------------------------------------------------------------------------------------
+
+DER = b"\x30\x03\r\n\x00"
+P7S = "Content-Type: application/pkcs7-signature"
+
+
+def signature_of(*parts: bytes) -> bytes:
+    parcel, _ = parcel_of(DOCUMENT + b"".join(parts) + END)
+    parcel.finish()
+    return parcel.signature()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (named("signature"), P7S),
+        (named("signature", "a.p7s"), "Content-Type: application/x-pkcs7-signature"),
+        ('Content-Disposition: attachment; filename="smime.p7s"', P7S),
+        ('Content-Disposition: attachment; filename="signature.p7s"', P7S, "Content-Transfer-Encoding: binary"),
+    ],
+)
+def test_signature_is_known_by_its_media_type_and_name(headers: tuple[str, ...]) -> None:
+    assert signature_of(part(DER, *headers)) == DER
+
+
+def test_signature_may_be_base64_as_in_s_mime() -> None:
+    text = base64.encodebytes(DER)
+
+    assert signature_of(part(text, named("signature"), P7S, "Content-Transfer-Encoding: base64")) == DER
+
+
+def test_without_a_signature_there_is_none() -> None:
+    assert signature_of(FILE) == b""
+
+
+def test_signed_file_that_comes_as_an_attachment_stays_one() -> None:
+    assert names([part(DER, named("file", "hop-dong.pdf.p7s"), P7S), part(DER, named("signature"), "Content-Type: image/png")]) == [
+        "hop-dong.pdf.p7s", "signature",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (part(DER, named("signature"), P7S),) * 2,
+        (part(b"", named("signature"), P7S),),
+        (part(b"not base64!", named("signature"), P7S, "Content-Transfer-Encoding: base64"),),
+        (part(b"=30", named("signature"), P7S, "Content-Transfer-Encoding: quoted-printable"),),
+        (part(bytes(131_073), named("signature"), P7S),),
+    ],
+)
+def test_signature_that_cannot_be_meant_is_refused(parts: tuple[bytes, ...]) -> None:
+    with pytest.raises(NotReadable) as error:
+        signature_of(*parts)
+
+    assert error.value.problems[0].text == "web.multipart-signature"

@@ -1,6 +1,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 
 from gateway.errors import Code, Problem
 from gateway.model import Arrival, Channel, MessageId, PartyCode, Receipt, Refusal
+from gateway.security import beside
+from gateway.security.cms import from_text
 from gateway.web.doors.rest import RestDoor
 
 Call = Callable[..., Any]
@@ -16,6 +19,7 @@ Call = Callable[..., Any]
 PATH = "/api/v1/documents"
 XML = ("content-type", "application/xml")
 NOW = datetime(2026, 12, 31, tzinfo=UTC)
+DOOR = RestDoor(sign=lambda document, profile: profile.encode() + b" of " + document)
 OUTSIDE = Path(os.environ.get("NSW_OUTSIDE_DATA", Path(__file__).parents[5] / "shared" / "data"))
 
 
@@ -23,20 +27,37 @@ def _refusal(code: Code, *problems: Problem) -> Refusal:
     return Refusal(message=MessageId("m"), refused_at=NOW, code=code, problems=problems)
 
 
-def test_body_is_the_document() -> None:
+def _arrival(body: bytes, *, media_type: str = "application/xml") -> Arrival:
     channel = Channel(kind="open", name="")
-    came = Arrival(
-        id=MessageId("m"), received_at=NOW, channel=channel, door="rest", path=PATH, media_type="application/xml", body=b"<a/>"
-    )  # fmt: skip
+    return Arrival(id=MessageId("m"), received_at=NOW, channel=channel, door="rest", path=PATH, media_type=media_type, body=body)
 
-    opened = RestDoor().open(came)
+
+@pytest.mark.parametrize("media_type", ["application/xml", "multipart/form-data", beside.KEPT])
+def test_body_is_taken_apart_only_where_a_signature_was_put_beside_the_document(media_type: str) -> None:
+    body = beside.write(b"<a/>", b"\x30\x00")
+
+    opened = DOOR.open(_arrival(body, media_type=media_type))
+
+    assert (opened.payload, opened.signature) == ((b"<a/>", b"\x30\x00") if media_type == beside.KEPT else (body, b""))
+
+
+@pytest.mark.parametrize("seal", ["none", "xmldsig", "cms-detached"])
+def test_answer_is_signed_beside_for_whom_takes_such_signatures(seal: str) -> None:
+    reply = DOOR.answer(None, replace(_refusal(Code.SCHEMA, Problem(text="x.y")), seal=seal))
+
+    signature = reply.headers.get(beside.HEADER)
+    assert (from_text(signature) if signature else b"") == (b"cms-detached of " + reply.body if seal == "cms-detached" else b"")
+
+
+def test_body_is_the_document() -> None:
+    opened = DOOR.open(_arrival(b"<a/>"))
 
     assert (opened.payload, opened.wrapper.protocol, opened.wrapper.operation) == (b"<a/>", "rest", "documents")
 
 
 @pytest.mark.parametrize("code", list(Code))
 def test_every_code_has_a_status_and_both_languages(code: Code) -> None:
-    reply = RestDoor().answer(None, _refusal(code, Problem(text="web.path", path="/Envelope", line=3)))
+    reply = DOOR.answer(None, _refusal(code, Problem(text="web.path", path="/Envelope", line=3)))
 
     document = json.loads(reply.body)
     assert 400 <= reply.status < 600
@@ -54,14 +75,14 @@ def test_every_code_has_a_status_and_both_languages(code: Code) -> None:
     [(Code.SCHEMA, 422, "ERR02_CODE"), (Code.CONFLICT, 409, "ERR00_CODE"), (Code.PARTY, 403, "ERR00_CODE")],
 )
 def test_refusal_carries_the_fields_code(code: Code, status: int, field_code: str) -> None:
-    reply = RestDoor().answer(None, _refusal(code, Problem(text="x.y")))
+    reply = DOOR.answer(None, _refusal(code, Problem(text="x.y")))
 
     document = json.loads(reply.body)
     assert (reply.status, document["vnsw_code"], document["state"]) == (status, field_code, "refused")
 
 
 def test_what_was_not_kept_is_not_called_refused() -> None:
-    reply = RestDoor().answer(None, _refusal(Code.UNAVAILABLE, Problem(text="store.away")))
+    reply = DOOR.answer(None, _refusal(Code.UNAVAILABLE, Problem(text="store.away")))
 
     assert "state" not in json.loads(reply.body)
     assert reply.headers["retry-after"]
@@ -129,7 +150,7 @@ def test_receipt_names_no_more_than_was_promised() -> None:
         message=MessageId("m"), header=None, sender=PartyCode("NSW"), sha256="ab", accepted_at=NOW  # type: ignore[arg-type]  # not read here
     )  # fmt: skip
 
-    reply = RestDoor().answer(None, receipt)
+    reply = DOOR.answer(None, receipt)
 
     assert json.loads(reply.body)["deliveries"] == []
 
