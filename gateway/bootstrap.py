@@ -14,6 +14,8 @@ from .delivery import Delivery
 from .errors import Code, Problem, Unavailable, explain, remedy
 from .evidence.gathering import Evidence
 from .evidence.ledger import Ledger
+from .evidence.publishing import LOOK_SECONDS as PUBLISH_SECONDS
+from .evidence.publishing import Place, Publication, by_mail, keep
 from .evidence.report import write_reports
 from .evidence.sealing import EVERY_SECONDS as SEAL_SECONDS
 from .evidence.sealing import Sealing
@@ -22,9 +24,11 @@ from .evidence.stamper import FAREWELL_SECONDS, stamp
 from .evidence.stamper import LOOK_SECONDS as STAMP_SECONDS
 from .evidence.stamping import Stamps
 from .evidence.timestamps import Authorities
+from .evidence.witness import Witness
+from .evidence.witnessing import Asking, read_key
 from .hub import Hub, Store
 from .intake import Intake
-from .model import Party, Schedule
+from .model import Party, PartyCode, Schedule
 from .outbox.acts import Acts, Notice, Undelivered, Ways
 from .outbox.attachments.collecting import COLLECT_SECONDS, tidy
 from .outbox.attachments.folder import FolderStore
@@ -80,7 +84,7 @@ from .store.sole import Sole
 from .store.standby import StandbyFirst
 from .store.times import utc
 from .telemetry import Telemetry, logger
-from .transport.http import HttpTransport, Signing
+from .transport.http import HttpTransport, Signing, no_attachments
 from .transport.mail import Mailer
 from .transport.parts import ReadContent
 from .xml.schemas import Schemas
@@ -246,10 +250,13 @@ def build(settings: Settings) -> Hub:
     )  # fmt: skip
     sealing = Sealing(ledger, key)
     keeper = KeyKeeper(trust, (sealer.renew, sealing.renew), watch=telemetry)
+    places = _places(settings, ledger, trust, own=lambda: rules.current.own.code)
+    publications = tuple(Publication(place, ledger.newest, clock=now, watch=telemetry) for place in places)
     return Hub(
         settings=settings, intake=intake, outbox=outbox, rules=rules, schemas=schemas, judge=judge, prover=prover, trust=trust,
         sealer=sealer, adapters=adapters, destinations=destinations, entropy=entropy, metrics=telemetry.registry, watch=telemetry,
         mending=mending, attachments=attachments, ledger=ledger, stamps=Stamps(database, clock=now),
+        publications=publications, witness=Witness(settings.home / "witness", key=lambda: sealing.key, clock=now, watch=telemetry),
         evidence=_evidence(settings, database, payloads, key=lambda: sealing.key, zone=lambda: rules.current.zone),
         mailboxes=Collect(outbox=outbox, adapters=adapters, rules=lambda: rules.current, sealer=sealer, clock=now, watch=telemetry),
         queries=Queries(standby or database, payloads.unlock),
@@ -258,7 +265,7 @@ def build(settings: Settings) -> Hub:
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
         _first=(*([listening] if listening else []), statuses, *_rounds(rules, keeper, sealing, watch=telemetry),
-                *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry)),
+                *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry), *_publishing(publications, telemetry)),
         _last=(
             _expiry(settings, lambda: held_in(trust.registry, (sealer.certificate,), at=now()), database, watch=telemetry),
             Mender(mending, bell=orders, watch=telemetry),
@@ -299,6 +306,31 @@ def _stamping(settings: Settings, stamps: Stamps, authorities: Authorities | Non
         return ()
     due = partial(stamp, stamps, authorities, every=timedelta(seconds=settings.tsa_every), watch=watch)
     return (Rounds("stamping", due, every=STAMP_SECONDS, watch=watch, area="ledger", patience=FAREWELL_SECONDS),)
+
+
+def _publishing(publications: Sequence[Publication], watch: Watch) -> Iterator[Rounds]:
+    """Have heads brought to each place in a thread of its own: what is away holds up nothing but itself."""
+    for publication in publications:
+        name = f"heads-{publication.place.name}"
+        yield Rounds(name, publication.look, every=PUBLISH_SECONDS, watch=watch, area="ledger", patience=FAREWELL_SECONDS)
+
+
+def _places(settings: Settings, ledger: Ledger, trust: Trust, *, own: Callable[[], PartyCode]) -> Iterator[Place]:
+    """Give the places that heads go to; raises Unavailable where the witness's key cannot be read."""
+    every, kept = timedelta(seconds=settings.heads_every), settings.home / "heads"
+    if settings.heads_file:
+        yield Place(name="file", kept=settings.heads_file, every=every, carry=keep)
+    if settings.heads_mail:
+        mailer = Mailer(server=settings.mail_server, sender=settings.mail_from, receivers=settings.heads_mail.split(","))
+        mailed = timedelta(seconds=settings.heads_mail_every)
+        yield Place(name="mail", kept=kept / "mail.jsonl", every=mailed, carry=by_mail(mailer.send))
+    if settings.witness:
+        party, _, url = settings.witness.partition("=")
+        asking = Asking(
+            url=url, party=own, transport=_transport(settings, no_attachments), key=read_key(settings.witness_key_file),
+            witnesses=lambda: trust.certificates(PartyCode(party)), consistency=ledger.consistency,
+        )  # fmt: skip
+        yield Place(name="witness", kept=kept / f"witness-{party}.jsonl", every=every, carry=asking.carry)
 
 
 def tsa_anchors(settings: Settings, trust: Trust) -> tuple[Certificate, ...]:

@@ -103,6 +103,26 @@ class Settings(BaseSettings):
     )
     tsa_ca: Path | None = Field(default=None, description="PEM anchors of these authorities; default: those under NSW_HOME/pki/anchors/tsa")
     tsa_every: int = Field(default=600, ge=1, le=86_400, description="seconds between two time-stamps, at least")
+    heads_file: Path | None = Field(
+        default=None, description="file that the ledger's heads are appended to, best on another machine's disk; default: none"
+    )
+    heads_every: int = Field(
+        default=60, ge=1, le=86_400, description="seconds between two heads in that file, and to the witness, at least"
+    )
+    heads_mail: str = Field(
+        default="",
+        pattern=r"^([^\s@,<>]+@[^\s@,<>]+(,[^\s@,<>]+@[^\s@,<>]+)*)?$",
+        description="addresses that the ledger's heads are mailed to, split by commas; default: nobody",
+    )
+    heads_mail_every: int = Field(default=86_400, ge=60, le=604_800, description="seconds between two such mails, at least")
+    witness: str = Field(
+        default="",
+        pattern=r"^([^\s=/]+=https?://[^\s,]+)?$",
+        description="the gateway that witnesses the ledger's heads: the PARTY it is here, and its address, PARTY=URL; default: none",
+    )
+    witness_key_file: Path | None = Field(
+        default=None, description="file with the API key that the witness gave this gateway; default: the client certificate says who asks"
+    )
     language: str = Field(default="", description="language of the command line; default: the first of the gateway's own party")
 
     @field_validator("tls_key", "tls_client_ca", mode="after")
@@ -111,6 +131,14 @@ class Settings(BaseSettings):
         """Refuse half of a TLS set-up: client certificates are asked for only where TLS is served."""
         if value is not None and info.data.get("tls_certificate") is None:
             raise ValueError("set NSW_TLS_CERTIFICATE as well")
+        return value
+
+    @field_validator("heads_mail", mode="after")
+    @classmethod
+    def _goes_by_a_server(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse receivers without a mail server and a sender."""
+        if value and not (info.data.get("mail_server") and info.data.get("mail_from")):
+            raise ValueError("set NSW_MAIL_SERVER and NSW_MAIL_FROM as well")
         return value
 
     @property

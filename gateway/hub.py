@@ -12,7 +12,9 @@ from .config import Settings
 from .errors import Problem, Unavailable
 from .evidence.gathering import Evidence
 from .evidence.ledger import Ledger
+from .evidence.publishing import Publication
 from .evidence.stamping import Stamps
+from .evidence.witness import Witness
 from .intake import Intake
 from .model import MessageId, Schedule, uuid7
 from .outbox.attachments.keeping import Attachments
@@ -77,6 +79,8 @@ class Hub:
     holds: Holds
     ledger: Ledger
     stamps: Stamps
+    publications: tuple[Publication, ...]
+    witness: Witness
     evidence: Evidence
     certificates: Enrolment
     _database: Database
@@ -121,10 +125,11 @@ class Hub:
         self._workers.learn()
 
     def notices(self) -> list[Problem]:
-        """Say which partners are away or paused, and which certificates end; raises Unavailable."""
+        """Say which partners are away or paused, which certificates end, and what evidence is missing; raises Unavailable."""
         away = notices(self.rules.current.parties, self.destinations.standings(), now=utc(), zone=self.rules.current.zone)
         unknown = self.trust.registry.unknown_statuses(at=utc())
-        return [*away, *expiry.notices(self.held()), *unknown, *self.stamps.notices()]
+        unpublished = [notice for publication in self.publications for notice in publication.notices()]
+        return [*away, *expiry.notices(self.held()), *unknown, *self.stamps.notices(), *unpublished, *self.witness.notices()]
 
     def held(self) -> tuple[Holding, ...]:
         """List the certificates in use and how long each lasts."""

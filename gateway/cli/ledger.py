@@ -1,5 +1,6 @@
 """nsw ledger: copy the heads of the ledger's tree to keep them elsewhere, and check the ledger against such copies."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -10,8 +11,9 @@ from rich.text import Text
 
 from gateway.bootstrap import open_store, tsa_anchors
 from gateway.errors import GatewayError
-from gateway.evidence.checking import MAX_ERRORS, Verification, check
-from gateway.evidence.heads import SignedHead, read_file, write_file
+from gateway.evidence.checking import MAX_ERRORS, Verification, check, unwitnessed
+from gateway.evidence.copies import read_copies
+from gateway.evidence.heads import write_file
 from gateway.security import certificates
 from gateway.security.certificates import Certificate
 from gateway.security.trust import Trust
@@ -23,9 +25,17 @@ app = typer.Typer(no_args_is_help=True, help="The ledger: copies of its heads, a
 
 Output = Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the copy goes; keep it on another machine.")]
 After = Annotated[int, typer.Option("--after", metavar="SIZE", min=0, help="Only heads of more events than this.")]
-Copy = Annotated[Path | None, typer.Option("--heads", metavar="FILE", help="A copy that 'nsw ledger heads' wrote.")]
+Copies = Annotated[
+    list[Path] | None,
+    typer.Option("--heads", metavar="FILE", help="A copy that 'nsw ledger heads' wrote, a published file, or a witness's; any number."),
+]
 Trusted = Annotated[
     list[Path] | None, typer.Option("--trust", metavar="PEM", help="A certificate that signed heads, besides the gateway's present one.")
+]
+
+
+Witnesses = Annotated[
+    list[Path] | None, typer.Option("--witness", metavar="PEM", help="A witness's certificate: every copy must be countersigned by one.")
 ]
 
 
@@ -48,22 +58,21 @@ def heads(*, output: Output, after: After = 0, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def verify(*, copy: Copy = None, trust: Trusted = None, as_json: AsJson = False) -> None:
-    """Check every sealed event against the ledger's heads and a copy of them. Ends with 1 where something was altered."""
-    copies: tuple[SignedHead, ...] = ()
+def verify(*, copies: Copies = None, witness: Witnesses = None, trust: Trusted = None, as_json: AsJson = False) -> None:
+    """Check every sealed event against the ledger's heads and copies of them. Ends with 1 where something was altered."""
     signers = [*_own(), *(c for path in trust or () for c in _certificates(path))]
     try:
-        if copy is not None:
-            copies, _ = read_file(read_archive(copy))
+        kept = [found for path in copies or () for found in read_copies(read_archive(path))]
+        alone = unwitnessed(kept, _by_digest(c for path in witness for c in _certificates(path))) if witness else ()
         with open_store(settings()) as store:
-            found = check(store.ledger, copies, {c.sha256: c for c in signers})
+            found = check(store.ledger, (copy.signed for copy in kept), _by_digest(signers))
             wrong = store.stamps.check(tsa_anchors(settings(), Trust(settings().pki)))
-            found = replace(found, errors=(*found.errors, *islice(wrong, MAX_ERRORS)))
+            found = replace(found, errors=(*found.errors, *islice(wrong, MAX_ERRORS), *islice(alone, MAX_ERRORS)))
             stamped = store.stamps.standing().until
     except GatewayError as error:
         refuse(error, as_json=as_json)
     if as_json:
-        emit({**_view(found), "stamped_until": stamped.isoformat() if stamped else None})
+        emit({**_view(found), "stamped_until": stamped.isoformat() if stamped else None, "copies": len(kept)})
     else:
         _print(found)
     raise typer.Exit(GOOD if found.valid else REFUSED)
@@ -83,6 +92,10 @@ def _certificates(path: Path) -> tuple[Certificate, ...]:
         return certificates.read_pem(read_small(path))
     except ValueError:
         misuse("certificate-not-read", path=path)
+
+
+def _by_digest(found: Iterable[Certificate]) -> dict[str, Certificate]:
+    return {certificate.sha256: certificate for certificate in found}
 
 
 def _view(found: Verification) -> dict[str, object]:

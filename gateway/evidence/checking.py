@@ -7,6 +7,7 @@ from datetime import datetime
 from gateway.errors import Problem
 from gateway.security.certificates import Certificate
 
+from .copies import Copy, is_witnessed_by
 from .heads import SignedHead, is_signed_by
 from .ledger import Ledger
 from .merkle import HASH_BYTES, Roots, leaf_hash
@@ -37,17 +38,19 @@ def check(ledger: Ledger, copies: Iterable[SignedHead], signers: Mapping[str, Ce
     Every leaf is read once, in constant memory but for the heads; `signers`, by SHA-256, are the certificates that may sign heads.
     The checks have the numbers of LEDGER.md.
     """
-    standing = ledger.standing()
-    heads, errors = _by_size((*copies, *ledger.heads()), signers)
+    standing, own = ledger.standing(), tuple(ledger.heads())
+    heads, errors = _by_size((*copies, *own), signers)
     found = _walk(ledger, heads)
     errors += found.errors
+    # a ledger that agrees with itself is another history than the one that a signed copy of a head tells of
+    whole = bool(own) and not found.errors and all(found.roots.get(signed.head.size) == signed.head.root for signed in own)
     for size, signed in heads.items():
         # (5) the ledger has every leaf that a head counts
         if size > found.size:
             errors.append(Problem(text="ledger.cut-short", values={"check": "5", "size": str(size), "found": str(found.size)}))
         # (6) the root over the leaves is the head's
         elif found.roots[size] != signed.head.root:
-            errors.append(Problem(text="ledger.root-differs", values={"check": "6", "size": str(size)}))
+            errors.append(Problem(text="ledger.fork" if whole else "ledger.root-differs", values={"check": "6", "size": str(size)}))
     good = [signed for size, signed in heads.items() if found.roots.get(size) == signed.head.root]
     return Verification(
         size=found.size,
@@ -55,6 +58,14 @@ def check(ledger: Ledger, copies: Iterable[SignedHead], signers: Mapping[str, Ce
         unsealed=standing.unsealed,
         errors=tuple(errors[:MAX_ERRORS]),
     )
+
+
+def unwitnessed(copies: Iterable[Copy], witnesses: Mapping[str, Certificate]) -> Iterator[Problem]:
+    """Tell of copies that none of the witnesses' certificates (by SHA-256) countersigned, so that somebody else may have made them."""
+    for copy in copies:
+        # (8) a copy is countersigned by the witness
+        if not is_witnessed_by(copy, witnesses):
+            yield Problem(text="ledger.witness-missing", values={"check": "8", "size": str(copy.signed.head.size)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

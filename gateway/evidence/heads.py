@@ -93,10 +93,14 @@ def read_file(data: bytes) -> tuple[tuple[SignedHead, ...], tuple[Certificate, .
 
 def is_signed_by(signed: SignedHead, signers: Mapping[str, Certificate]) -> bool:
     """Say whether a head is signed by the certificate it names, which must be among `signers` (by SHA-256) and have been valid then."""
-    signer, method = signers.get(signed.head.key), GATEWAY.methods.get(signed.method)
-    if signer is None or method is None or not signer.valid_at(signed.head.at):
-        return False
-    return verify_value(signer.key, method, signed.signature, write_head(signed.head))
+    by = signers.get(signed.head.key)
+    return by is not None and made_by(by, signed.method, signed.signature, write_head(signed.head), at=signed.head.at)
+
+
+def made_by(signer: Certificate, method: str, value: bytes, data: bytes, *, at: datetime) -> bool:
+    """Say whether a signature over data is by a certificate that was valid then, with an algorithm that the gateway signs with."""
+    known = GATEWAY.methods.get(method)
+    return known is not None and signer.valid_at(at) and verify_value(signer.key, known, value, data)
 
 
 def _certificate(pem: object) -> Certificate:

@@ -106,6 +106,11 @@ class Ledger:
 
         return self._database.read(work)
 
+    def newest(self) -> SignedHead | None:
+        """Give the last signed head; None where there is none."""
+        rows = self._database.read(lambda tx: tx.rows(sql.LAST_SIGNED))
+        return signed_head(rows[0]) if rows else None
+
     def head(self, size: int) -> SignedHead | None:
         """Give the signed head of so many leaves; None where there is none."""
         rows = self._database.read(lambda tx: tx.rows(sql.HEAD_OF, size=size))

@@ -11,7 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from gateway.model import PartyCode
 
 from . import errors
-from .api import attachments, certificates, deliveries, documents, evidence, holds, jobs, ledger, mailbox, messages, parties
+from .api import attachments, certificates, deliveries, documents, evidence, holds, jobs, ledger, mailbox, messages, parties, witness
 from .api.gate import Gate
 from .api.openapi import DESCRIPTION, TITLE, describing
 from .auth import Access
@@ -82,6 +82,7 @@ def _include(app: FastAPI, hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -
     app.include_router(parties.router(hub, gate))
     app.include_router(certificates.router(hub, gate))
     app.include_router(ledger.router(hub, gate))
+    app.include_router(witness.router(hub, gate))
     app.include_router(evidence.router(hub, gate))
     app.include_router(health.router(hub))
     app.include_router(metrics.router(hub, gate))

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from gateway.evidence.publishing import Publication
 from gateway.evidence.stamping import Stamped
 from gateway.model import Channel
 from gateway.ports import Clock
@@ -100,6 +101,22 @@ class Stamps(Collector):
         yield missing
 
 
+class Publications(Collector):
+    """Whether the ledger's heads leave the house; made anew for each scrape."""
+
+    def __init__(self, publications: Sequence[Publication], clock: Clock) -> None:
+        self._publications = publications
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Write how long no head has reached each place."""
+        missing = GaugeMetricFamily("nsw_unpublished_seconds", "How long no head has reached a place; 0: they do.", labels=["place"])
+        for publication in self._publications:
+            gap = publication.gap
+            missing.add_metric([publication.place.name], max(0.0, (self._clock() - gap.since).total_seconds()) if gap else 0.0)
+        yield missing
+
+
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Serve the metrics to whoever may read; a Prometheus server presents its key as a bearer token."""
     routes = APIRouter(tags=["operations"])
@@ -115,6 +132,7 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         parties = party_views(hub.rules.current.parties, hub.destinations.standings(), hub.queries.backlogs(), now=hub.clock())
         stored.register(Certificates(hub.held()))
         stored.register(Stamps(hub.stamps.standing(), hub.clock))
+        stored.register(Publications(hub.publications, hub.clock))
         stored.register(Stored(hub.queries.counts(), mailboxes, parties, hub.clock))
         return Response(generate_latest(hub.metrics) + generate_latest(stored), media_type=CONTENT_TYPE_LATEST)
 

@@ -86,7 +86,7 @@ def test_a_history_written_anew_does_not_match_the_copy(run: Run, ledger: Path, 
 
     assert run("ledger", "verify", "--json").json["valid"]
     checked = run("ledger", "verify", "--heads", tmp_path / "heads.json", "--json")
-    assert (checked.code, {error["code"] for error in checked.json["errors"]}) == (1, {"ledger.root-differs", "ledger.forked"})
+    assert (checked.code, {error["code"] for error in checked.json["errors"]}) == (1, {"ledger.fork", "ledger.forked"})
 
 
 @pytest.mark.usefixtures("ledger")

@@ -355,6 +355,7 @@ class FakeHub:
         self.holds = FakeHolds()
         gap = Gap(since=NOW - timedelta(seconds=40), cause="stamping.refused")
         self.stamps = SimpleNamespace(standing=lambda: Stamped(size=7, until=None, gap=gap))
+        self.publications: tuple[Any, ...] = (SimpleNamespace(place=SimpleNamespace(name="witness"), gap=gap),)
         self.doors = {"vnsw": VnswDoor(rules=lambda: self.rules, zone=ZONE, sign=lambda envelope, _: envelope)}
         self.trust = SimpleNamespace(registry=SimpleNamespace(owners=self.owners))
         self.metrics = CollectorRegistry()

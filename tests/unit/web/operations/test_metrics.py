@@ -35,6 +35,13 @@ def test_metrics_tell_which_partners_are_away_and_what_waits_for_them(call: Call
     assert found["nsw_party_oldest_due_seconds"] == ({"party": "BNN"}, 90)
 
 
+def test_metrics_tell_how_long_no_head_has_reached_a_place(call: Call) -> None:
+    families = text_string_to_metric_families(call("GET", "/metrics").body.decode())
+
+    found = {s.name: (s.labels, s.value) for family in families for s in family.samples if s.name == "nsw_unpublished_seconds"}
+    assert found == {"nsw_unpublished_seconds": ({"place": "witness"}, 40)}
+
+
 def test_metrics_tell_how_long_a_time_stamp_is_missing(call: Call) -> None:
     families = text_string_to_metric_families(call("GET", "/metrics").body.decode())
 
