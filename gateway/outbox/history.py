@@ -10,7 +10,7 @@ from gateway.errors import Code, NotValid, Problem
 from gateway.model import DeliveryId
 from gateway.ports import Database, Tx
 from gateway.store.leaves import write_leaf
-from gateway.store.queries import DeliveryRow, Queries
+from gateway.store.queries import DeliveryRow, MessageRow, Queries
 from gateway.store.times import from_micros
 
 from .payloads import Payloads
@@ -45,6 +45,10 @@ class History:
     def delivery(self, delivery: str) -> DeliveryRow | None:
         """Find a delivery as it stands now."""
         return self._queries.delivery(delivery)
+
+    def message(self, message: str) -> MessageRow | None:
+        """Find a delivery's message."""
+        return self._queries.message(message)
 
     def attempts(self, delivery: str) -> tuple[Attempt, ...]:
         """Give the latest attempts, the earliest of them first."""

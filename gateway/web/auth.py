@@ -12,7 +12,7 @@ from .bodies import Head
 from .keys import KeyFile
 
 CERTIFICATE = "peer_certificate"  # where in scope["state"] the connection puts the SHA-256 of the client's certificate, in hex
-OF_A_PARTY = frozenset({"reader", "sender", "collector"})  # what a party's registered certificate may do, with its own messages only
+OF_A_PARTY = frozenset({"reader", "sender", "collector", "content"})  # a party's certificate, with its own messages only
 
 _BEARER = re.compile(r"[Bb]earer +(\S+) *")
 

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from gateway.errors import Code, NotValid, Problem
 from gateway.model import Attachment, Channel
+from gateway.store.viewer import Viewer
 
 from .filters import MessagePath
 from .gate import Gate
@@ -21,24 +22,22 @@ if TYPE_CHECKING:
     from gateway.hub import Hub
 
 OPAQUE = "application/octet-stream"
-SEEING = frozenset({"reader", "operator"})
 Number = Annotated[int, Path(ge=1, le=1000, description="which one, from 1, as they came")]
 _CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": {OPAQUE: {}}, "description": "the bytes as received"}}
 
 
 def router(hub: "Hub", gate: Gate) -> APIRouter:
-    """Show what came beside messages to whoever may see the messages; a party that collects fetches its own."""
+    """Show what came beside messages to those with the role "content"; a party that collects fetches its own."""
     routes = APIRouter(prefix="/api/v1", tags=["messages"])
-    caller = gate.needs(*SEEING, "collector")
+    caller = gate.needs("content", "collector")
 
     def reader(channel: Annotated[Channel, Depends(caller)]) -> Channel:
-        return channel if channel.roles & SEEING else gate.belonging(channel)  # who only collects, collects for a party
+        return channel if "content" in channel.roles else gate.belonging(channel)  # who only collects, collects for a party
 
     @routes.get("/messages/{message}/attachments", responses=refusals(404), summary="A message's attachments")
     def listed(channel: Annotated[Channel, Depends(reader)], message: MessagePath) -> AttachmentList:
         """List what came beside a message, in its order; empty where nothing did."""
-        visible(hub, channel, message)
-        return AttachmentList(items=attachment_views(hub.attachments.of(message)))
+        return AttachmentList(items=attachment_views(of(channel, message)))
 
     @routes.get(
         "/messages/{message}/attachments/{number}",
@@ -48,11 +47,15 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
     )
     def content(channel: Annotated[Channel, Depends(reader)], message: MessagePath, number: Number) -> StreamingResponse:
         """Give one attachment, byte for byte; where its end cannot be vouched for, the answer breaks off before it."""
-        visible(hub, channel, message)
-        beside = hub.attachments.of(message)
+        beside = of(channel, message)
         if number > len(beside):
             raise NotValid(Code.NOT_FOUND, Problem(text="web.no-attachment", values={"number": str(number)}))
         return StreamingResponse(_begun(hub.attachments.read(beside[number - 1])), media_type=OPAQUE, headers=_headers(beside[number - 1]))
+
+    def of(channel: Channel, message: str) -> tuple[Attachment, ...]:
+        viewer = Viewer(party=channel.party, content=True)
+        row, _ = visible(hub, viewer, message)
+        return hub.attachments.of(message) if viewer.parts(row) else ()
 
     return routes
 

@@ -15,7 +15,7 @@ from gateway.security.certificates import Certificate
 from gateway.security.enrolment import Asked
 
 from .filters import ID, Text
-from .gate import Gate, label, party_of
+from .gate import Gate, label, party_of, told_by
 from .responses import refusals
 from .views import SHA256, Reason, View
 
@@ -116,12 +116,13 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
     @routes.post("/requests", status_code=202, responses=refusals(409, 422), summary="Ask for a certificate")
     def ask(channel: Annotated[Channel, Depends(sender)], what: Request, party: OfParty = None) -> RequestView:
         """Keep a request until a person decides."""
-        return _request_view(hub.certificates.ask(_owner(hub, gate, channel, party), what.csr, by=label(channel)))
+        return _request_view(hub.certificates.ask(_owner(hub, gate, channel, party), what.csr, by=label(channel)), channel)
 
     @routes.get("/requests", responses=refusals(), summary="List requests")
     def requests(channel: Annotated[Channel, Depends(looker)], party: OfParty = None) -> RequestList:
         """List requests, a party's own only."""
-        return RequestList(items=[_request_view(asked) for asked in hub.certificates.requests(party=party_of(channel, party) or "")])
+        found = hub.certificates.requests(party=party_of(channel, party) or "")
+        return RequestList(items=[_request_view(asked, channel) for asked in found])
 
     @routes.get("/requests/{request}", responses=refusals(404), summary="Show a request")
     def show(channel: Annotated[Channel, Depends(looker)], request: RequestPath) -> RequestView:
@@ -129,18 +130,18 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         found = hub.certificates.request(request)
         if channel.party not in (None, found.party):
             raise NotValid(Code.NOT_FOUND, Problem(text="certificates.no-request", values={"request": request}))
-        return _request_view(found)
+        return _request_view(found, channel)
 
     @routes.post("/requests/{request}/approve", responses=refusals(404, 409, 422), summary="Approve a request")
     def approve(channel: Annotated[Channel, Depends(operator)], request: RequestPath, what: Approval) -> RequestView:
         """Register the certificate that an authority issued for a request."""
         pem = what.certificate.encode() if what.certificate else None
-        return _request_view(hub.certificates.approve(request, pem, by=label(channel)))
+        return _request_view(hub.certificates.approve(request, pem, by=label(channel)), channel)
 
     @routes.post("/requests/{request}/decline", responses=refusals(404, 409), summary="Decline a request")
     def decline(channel: Annotated[Channel, Depends(operator)], request: RequestPath, why: Reason) -> RequestView:
         """End a request without a certificate."""
-        return _request_view(hub.certificates.decline(request, by=label(channel), reason=why.reason))
+        return _request_view(hub.certificates.decline(request, by=label(channel), reason=why.reason), channel)
 
     return routes
 
@@ -165,5 +166,6 @@ def _view(party: str, found: Certificate) -> CertificateView:
     return CertificateView(party=party, subject=found.subject, not_before=found.not_before, not_after=found.not_after, sha256=found.sha256)
 
 
-def _request_view(asked: Asked) -> RequestView:
-    return RequestView(**{field.name: getattr(asked, field.name) for field in fields(asked)})
+def _request_view(asked: Asked, channel: Channel) -> RequestView:
+    told = {field.name: getattr(asked, field.name) for field in fields(asked)}
+    return RequestView(**told | {"decided_by": asked.decided_by and told_by(channel, asked.decided_by)})

@@ -1,8 +1,9 @@
 """GET /api/v1/deliveries and dead-letters, one with its history, what was exchanged; POST what staff do to one."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gateway.errors import Code, NotValid, Problem
 from gateway.lifecycle import State
@@ -10,10 +11,11 @@ from gateway.model import Channel, DeliveryId
 from gateway.outbox.history import ExchangePart
 from gateway.outbox.orders import Act, Order
 from gateway.store.queries import DeliveryRow
+from gateway.store.viewer import Viewer
 
 from .filters import DeadFilters, DeliveryFilters, DeliveryPath
 from .gate import Gate, label, party_of
-from .orders import Corrections, JobView, Redirect, job_view
+from .orders import Corrections, JobView, Redirect, Return, job_view
 from .responses import refusals
 from .views import DeliveryDetail, DeliveryPage, DeliveryView, Reason, delivery_detail, delivery_view
 
@@ -24,6 +26,8 @@ ACTS = refusals(404, 409) | {202: {"model": JobView, "description": "proposed: a
 CONTENT: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "the bytes as they are kept, credentials masked"}
 }
+Acted = DeliveryView | JobView
+Perform = Callable[[Order], Acted]
 AttemptNumber = Annotated[int | None, Query(ge=1, le=1_000_000, description="which attempt; without it the last one")]
 
 
@@ -44,16 +48,21 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
 
     @routes.get("/deliveries/{delivery}", responses=refusals(404), summary="One delivery with its history")
     def show(channel: Annotated[Channel, Depends(reader)], delivery: DeliveryPath) -> DeliveryDetail:
-        """Show a delivery as it stands, its latest attempts, and everything that happened to it."""
-        row = visible(hub, channel, delivery)
-        return delivery_detail(row, hub.history.attempts(row.id), hub.queries.timeline(row.message))
+        """Show a delivery as it stands, its latest attempts, and everything that happened to it; to the sender its state only."""
+        row = hub.history.delivery(delivery)
+        message = hub.history.message(row.message) if row else None
+        viewer = gate.viewer(channel)
+        if row is None or message is None or not (shown := viewer.deliveries(message, (row,))):
+            raise _absent(delivery)
+        attempts = hub.history.attempts(row.id) if viewer.owns(row) else ()
+        return delivery_detail(shown[0], attempts, viewer.timeline(message, shown, hub.queries.timeline(row.message)))
 
     @routes.get("/deliveries/{delivery}/exchange", response_class=Response, responses=refusals(404) | CONTENT, summary="What was exchanged")
     def exchange(
         channel: Annotated[Channel, Depends(content)], delivery: DeliveryPath, part: ExchangePart = "request", attempt: AttemptNumber = None
     ) -> Response:
         """Give the last request that left, or the reply to it, as kept. The ledger is told who looked."""
-        visible(hub, channel, delivery)
+        owned(hub, channel, delivery)
         kept = hub.history.exchanged(DeliveryId(delivery), part, by=label(channel), number=attempt)
         disposition = {"content-disposition": f'attachment; filename="{delivery}-{part}"'}
         return Response(kept, media_type="application/octet-stream", headers=disposition)
@@ -68,53 +77,58 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
 
 def _acts(routes: APIRouter, hub: "Hub", gate: Gate) -> None:
     """What operators do to one delivery; those who belong to a party only replay and cancel what is on its way to them."""
-    operator, staff = gate.needs("operator"), gate.staff("operator")
+    operator, staff = _ordering(hub, gate.needs("operator")), _ordering(hub, gate.staff("operator"))
 
     @routes.post("/deliveries/{delivery}/replay", responses=ACTS, summary="Send a dead or refused delivery again")
-    def replay(channel: Annotated[Channel, Depends(operator)], delivery: DeliveryPath, response: Response) -> DeliveryView | JobView:
+    def replay(perform: Annotated[Perform, Depends(operator)]) -> Acted:
         """Put a delivery that ended badly back to work, with the same message id."""
-        return done(channel, delivery, Order(act=Act.REPLAY), response)
+        return perform(Order(act=Act.REPLAY))
 
     @routes.post("/deliveries/{delivery}/cancel", responses=ACTS, summary="Cancel a delivery that was not made")
-    def cancel(
-        channel: Annotated[Channel, Depends(operator)], delivery: DeliveryPath, why: Reason, response: Response
-    ) -> DeliveryView | JobView:
+    def cancel(perform: Annotated[Perform, Depends(operator)], why: Reason) -> Acted:
         """Take a delivery out of work for good; the reason is kept with it, and a digest of it in the ledger."""
-        return done(channel, delivery, Order(act=Act.CANCEL, reason=why.reason), response)
+        return perform(Order(act=Act.CANCEL, reason=why.reason))
 
     @routes.post("/deliveries/{delivery}/redirect", responses=ACTS, summary="Send the same message to another party")
-    def redirect(
-        channel: Annotated[Channel, Depends(staff)], delivery: DeliveryPath, where: Redirect, response: Response
-    ) -> DeliveryView | JobView:
+    def redirect(perform: Annotated[Perform, Depends(staff)], where: Redirect) -> Acted:
         """End this delivery and create its successor, in one commit; a party never gets the same message twice."""
-        return done(channel, delivery, where.order(), response)
+        return perform(where.order())
 
     @routes.post("/deliveries/{delivery}/return", responses=ACTS, summary="Return the message to its sender")
-    def return_(
-        channel: Annotated[Channel, Depends(staff)], delivery: DeliveryPath, why: Reason, response: Response
-    ) -> DeliveryView | JobView:
+    def return_(perform: Annotated[Perform, Depends(staff)], why: Return) -> Acted:
         """End this delivery and tell the sender, in a message of the gateway's own, what was not delivered to whom and why."""
-        return done(channel, delivery, Order(act=Act.RETURN, reason=why.reason), response)
+        return perform(why.order())
 
     @routes.post("/deliveries/{delivery}/correct", responses=ACTS, summary="Correct the gateway's own header or route")
-    def correct(
-        channel: Annotated[Channel, Depends(staff)], delivery: DeliveryPath, what: Corrections, response: Response
-    ) -> DeliveryView | JobView:
+    def correct(perform: Annotated[Perform, Depends(staff)], what: Corrections) -> Acted:
         """Change what the gateway itself writes around the message; content and signatures of the sender are never edited."""
-        return done(channel, delivery, what.order(), response)
-
-    def done(channel: Channel, delivery: str, order: Order, response: Response) -> DeliveryView | JobView:
-        visible(hub, channel, delivery)
-        proposal = hub.mending.once(order, DeliveryId(delivery), by=label(channel))
-        if proposal is None:
-            return delivery_view(visible(hub, channel, delivery))
-        response.status_code = 202
-        return job_view(proposal)
+        return perform(what.order())
 
 
-def visible(hub: "Hub", channel: Channel, delivery: str) -> DeliveryRow:
+def _ordering(hub: "Hub", caller: Callable[[Request], Channel]) -> Callable[..., Perform]:
+    """Make a dependency that gives what carries out an order for the delivery of this request, on the word of this caller."""
+
+    def ordering(channel: Annotated[Channel, Depends(caller)], delivery: DeliveryPath, response: Response) -> Perform:
+        def perform(order: Order) -> Acted:
+            owned(hub, channel, delivery)
+            proposal = hub.mending.once(order, DeliveryId(delivery), by=label(channel))
+            if proposal is None:
+                return delivery_view(owned(hub, channel, delivery))
+            response.status_code = 202
+            return job_view(proposal)
+
+        return perform
+
+    return ordering
+
+
+def owned(hub: "Hub", channel: Channel, delivery: str) -> DeliveryRow:
     """Find a delivery to the caller's own party, or any for staff; raises NotValid(NOT_FOUND)."""
     row = hub.history.delivery(delivery)
-    if row is None or channel.party not in (None, row.party):
-        raise NotValid(Code.NOT_FOUND, Problem(text="web.no-delivery", values={"delivery": delivery}))
+    if row is None or not Viewer(party=channel.party).owns(row):
+        raise _absent(delivery)
     return row
+
+
+def _absent(delivery: str) -> NotValid:
+    return NotValid(Code.NOT_FOUND, Problem(text="web.no-delivery", values={"delivery": delivery}))

@@ -1,10 +1,10 @@
 """GET /api/v1/messages/{id}/evidence: the container that proves a message, for whom the message concerns."""
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from gateway.errors import Code, NotValid, Problem
 from gateway.evidence.packing import MIMETYPE
 from gateway.model import Channel
 
@@ -20,9 +20,9 @@ _CONTENT = {"content": {MIMETYPE: {"schema": {"type": "string", "format": "binar
 
 
 def router(hub: "Hub", gate: Gate) -> APIRouter:
-    """Give containers to readers and operators; a caller that belongs to a party gets those of that party's messages."""
+    """Give containers to those with the role "content", for documents are in them; a party gets what store/viewer.py says of its own."""
     routes = APIRouter(prefix="/api/v1", tags=["evidence"])
-    reader = gate.needs("reader", "operator")
+    content = gate.needs("content")
 
     @routes.get(
         "/messages/{message}/evidence",
@@ -30,17 +30,16 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         responses=refusals(404) | {200: _CONTENT},
         summary="A message's evidence",
     )
-    def evidence(channel: Annotated[Channel, Depends(reader)], message: MessagePath) -> Response:
-        """Give everything that proves a message in one file, to be verified with 'nsw evidence verify' without this gateway.
+    def evidence(channel: Annotated[Channel, Depends(content)], message: MessagePath) -> Response:
+        """Give what proves a message in one file, to be verified with 'nsw evidence verify' without this gateway.
 
-        What was exchanged with receivers comes along for the role `content`; a party gets of it its own part only. The ledger is told who
-        asked.
+        A party gets of it what it may see of the message. The ledger is told who asked.
         """
-        visible(hub, channel, message)
-        container = hub.evidence.export([message], by=label(channel), shows=partial(shows, channel))
+        viewer = gate.viewer(channel)
+        row, _ = visible(hub, viewer, message)
+        if not viewer.parts(row):
+            raise NotValid(Code.NOT_FOUND, Problem(text="web.no-content", values={"part": "evidence"}))
+        container = hub.evidence.export([message], by=label(channel), viewer=viewer)
         return Response(container, media_type=MIMETYPE, headers={"content-disposition": f'attachment; filename="{message}.asice"'})
-
-    def shows(channel: Channel, party: str) -> bool:
-        return party == channel.party if channel.party else gate.may(channel, "content")
 
     return routes

@@ -6,8 +6,11 @@ from fastapi import Request
 
 from gateway.errors import Code, NotProven, Problem
 from gateway.model import Channel
+from gateway.store.viewer import Viewer
 from gateway.web.auth import Access
 from gateway.web.bodies import read_head
+
+STAFF = "staff"  # whoever of the operators did something, to those who belong to a party
 
 
 class Gate:
@@ -46,6 +49,10 @@ class Gate:
 
         return channel
 
+    def viewer(self, channel: Channel) -> Viewer:
+        """Say who looks: for which party, and whether at content."""
+        return Viewer(party=channel.party, content=self.may(channel, "content"))
+
     def owner(self, channel: Channel, asked: str | None) -> str:
         """Name the party that a caller is; on a gateway without keys it may say so itself.
 
@@ -76,6 +83,11 @@ def party_of(channel: Channel, asked: str | None) -> str | None:
 def label(channel: Channel) -> str:
     """Name a caller as the ledger knows it."""
     return f"{channel.kind}:{channel.name}"
+
+
+def told_by(channel: Channel, by: str) -> str:
+    """Name who did something; a party is told that staff did, not who."""
+    return by if channel.party is None else STAFF
 
 
 def _nobodys(channel: Channel) -> NotProven:

@@ -9,6 +9,7 @@ from pydantic import Field
 from gateway.evidence.heads import SignedHead, write_signed
 from gateway.evidence.ledger import Proof
 from gateway.model import Channel
+from gateway.store.viewer import Tells, tells_leaf
 
 from .filters import MessagePath
 from .gate import Gate
@@ -85,9 +86,10 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
 
     @routes.get("/messages/{message}/proof", responses=refusals(404), summary="A message's proof")
     def proof(channel: Annotated[Channel, Depends(reader)], message: MessagePath) -> ProofView:
-        """Prove everything that happened to a message under the last signed head."""
-        visible(hub, channel, message)
-        return _proof(hub.ledger.proof_of(message))
+        """Prove what happened to a message under the last signed head; a party is given the events that it is told of."""
+        viewer = gate.viewer(channel)
+        row, deliveries = visible(hub, viewer, message)
+        return _proof(hub.ledger.proof_of(message), viewer.tells(row, deliveries))
 
     return routes
 
@@ -96,6 +98,7 @@ def _head(signed: SignedHead) -> HeadView:
     return HeadView.model_validate(write_signed(signed))
 
 
-def _proof(proof: Proof) -> ProofView:
-    leaves = [LeafView(leaf=p.leaf, position=p.position, path=[step.hex() for step in p.path]) for p in proof.leaves]
+def _proof(proof: Proof, tells: Tells) -> ProofView:
+    told = (p for p in proof.leaves if tells_leaf(tells, p.leaf))
+    leaves = [LeafView(leaf=p.leaf, position=p.position, path=[step.hex() for step in p.path]) for p in told]
     return ProofView(message=proof.message, head=_head(proof.head) if proof.head else None, leaves=leaves, waiting=proof.waiting)

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from gateway.errors import Code, NotValid, Problem
 from gateway.model import Channel
-from gateway.store.queries import MessageRow
+from gateway.store.queries import DeliveryRow, MessageRow
+from gateway.store.viewer import Viewer
 
 from .filters import MessageFilters, MessagePath, Part
 from .gate import Gate, party_of
@@ -21,23 +22,25 @@ XML = "application/xml"
 
 
 def router(hub: "Hub", gate: Gate) -> APIRouter:
-    """Show messages to readers and operators; a caller that belongs to a party sees that party's only."""
+    """Show messages to readers and operators, their content to those with the role "content"; store/viewer.py says what of which."""
     routes = APIRouter(prefix="/api/v1", tags=["messages"])
-    reader = gate.needs("reader", "operator")
+    reader, content = gate.needs("reader", "operator"), gate.needs("content")
 
     @routes.get("/messages", responses=refusals(), summary="Search messages")
     def search(channel: Annotated[Channel, Depends(reader)], filters: Annotated[MessageFilters, Query()]) -> MessagePage:
         """Search arrivals, accepted and refused, newest first."""
         asked = filters.model_dump() | {"party": party_of(channel, filters.party)}
         page = hub.queries.messages(**asked)
-        return MessagePage(items=[message_view(row) for row in page.items], next_cursor=page.next_cursor)
+        seen = map(gate.viewer(channel).message, page.items)
+        return MessagePage(items=[message_view(row) for row in seen], next_cursor=page.next_cursor)
 
     @routes.get("/messages/{message}", responses=refusals(404), summary="One message with its timeline")
     def show(channel: Annotated[Channel, Depends(reader)], message: MessagePath) -> MessageDetail:
         """Show a message, everything that happened to it, and its deliveries."""
-        row = visible(hub, channel, message)
-        deliveries = hub.queries.deliveries(message=message, limit=MOST_DELIVERIES).items
-        return message_detail(row, hub.queries.timeline(message), deliveries)
+        viewer = gate.viewer(channel)
+        row, deliveries = visible(hub, viewer, message)
+        timeline = viewer.timeline(row, deliveries, hub.queries.timeline(message))
+        return message_detail(viewer.message(row), timeline, viewer.deliveries(row, deliveries))
 
     @routes.get(
         "/messages/{message}/document",
@@ -45,29 +48,31 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         responses=refusals(404, 410) | {200: {"content": {XML: {"schema": {"type": "string"}}}, "description": "the bytes as received"}},
         summary="A message's content",
     )
-    def document(channel: Annotated[Channel, Depends(reader)], message: MessagePath, part: Part = "document") -> Response:
-        """Give the document, the whole body as received, or the answer, byte for byte."""
-        visible(hub, channel, message)
-        content = hub.queries.content(message, part)
-        if not content and (purged := purged_at(hub.queries.timeline(message))):
-            raise NotValid(Code.NOT_FOUND, Problem(text="web.purged", values={"part": part, "day": purged.date().isoformat()}))
-        if content is None:
-            raise NotValid(Code.NOT_FOUND, Problem(text="web.no-content", values={"part": part}))
+    def document(channel: Annotated[Channel, Depends(content)], message: MessagePath, part: Part = "document") -> Response:
+        """Give the document, the whole body as received, or the answer, byte for byte; to a receiver the document only."""
+        viewer = gate.viewer(channel)
+        row, _ = visible(hub, viewer, message)
+        found = _content(hub, viewer, row, part)
         disposition = {"content-disposition": f'attachment; filename="{message}-{part}.xml"'}
-        return Response(content, media_type=XML if part == "document" else "application/octet-stream", headers=disposition)
+        return Response(found, media_type=XML if part == "document" else "application/octet-stream", headers=disposition)
 
     return routes
 
 
-def visible(hub: "Hub", channel: Channel, message: str) -> MessageRow:
-    """Find a message that the caller may see; raises NotValid(NOT_FOUND) where there is none, without saying which it was."""
+def _content(hub: "Hub", viewer: Viewer, row: MessageRow, part: Part) -> bytes:
+    """Give a part of a message's content; raises NotValid where there is none, it is not the caller's, or it was purged."""
+    content = hub.queries.content(row.id, part) if part in viewer.parts(row) else None
+    if not content and (purged := purged_at(hub.queries.timeline(row.id))):
+        raise NotValid(Code.NOT_FOUND, Problem(text="web.purged", values={"part": part, "day": purged.date().isoformat()}))
+    if content is None:
+        raise NotValid(Code.NOT_FOUND, Problem(text="web.no-content", values={"part": part}))
+    return content
+
+
+def visible(hub: "Hub", viewer: Viewer, message: str) -> tuple[MessageRow, tuple[DeliveryRow, ...]]:
+    """Find a message that concerns the caller, and its deliveries; raises NotValid(NOT_FOUND), whether it is absent or another's."""
     row = hub.queries.message(message)
-    if row is None or not _concerns(hub, channel, row):
+    deliveries = hub.queries.deliveries(message=message, limit=MOST_DELIVERIES).items
+    if row is None or not viewer.concerned(row, deliveries):
         raise NotValid(Code.NOT_FOUND, Problem(text="web.no-message", values={"message": message}))
-    return row
-
-
-def _concerns(hub: "Hub", channel: Channel, row: MessageRow) -> bool:
-    if channel.party in (None, row.sender):
-        return True
-    return bool(hub.queries.deliveries(message=row.id, party=channel.party, limit=1).items)
+    return row, deliveries

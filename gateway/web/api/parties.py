@@ -11,7 +11,7 @@ from gateway.model import Channel, Party
 from .filters import PLAIN, Moment
 from .gate import Gate, label
 from .responses import refusals
-from .standing import PartyView, party_views
+from .standing import PartyView, party_views, told_to
 from .views import View
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
     @routes.get("", responses=refusals(), summary="How each party stands")
     def listed(channel: Annotated[Channel, Depends(reader)]) -> PartyList:
         """Show whether each party can be reached, until when it is paused, and what waits for it."""
-        return PartyList(items=[view for view in views() if channel.party in (None, view.code)])
+        return PartyList(items=[told_to(channel, view) for view in views() if channel.party in (None, view.code)])
 
     @routes.post("/{code}/pause", responses=refusals(404), summary="Send nothing to a party for a while")
     def pause(channel: Annotated[Channel, Depends(operator)], code: Code_, order: Pause) -> PartyView:

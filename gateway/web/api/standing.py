@@ -6,11 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from gateway.model import Party
+from gateway.model import Channel, Party
 from gateway.outbox.circuit import Standing
 from gateway.outbox.pauses import paused_until
 from gateway.store.queries import Backlog
 
+from .gate import told_by
 from .views import View
 
 ANNOUNCED = "maintenance"  # who paused, where nobody did but the party itself
@@ -41,6 +42,12 @@ def party_views(
     known = {standing.party: standing for standing in standings}
     reached = [party for party in parties if party.adapter]
     return [_view(party, known.get(party.code, Standing(party=party.code)), backlogs.get(party.code, Backlog()), now) for party in reached]
+
+
+def told_to(channel: Channel, view: PartyView) -> PartyView:
+    """Leave out of what a party is told which of the staff paused it."""
+    known = view.paused_by in ("", ANNOUNCED)
+    return view if known else view.model_copy(update={"paused_by": told_by(channel, view.paused_by)})
 
 
 def _view(party: Party, standing: Standing, backlog: Backlog, now: datetime) -> PartyView:

@@ -13,6 +13,7 @@ from gateway.evidence.packing import pack, unpack
 from gateway.evidence.seal import MANIFEST, PLACE, manifest, seal
 from gateway.evidence.timestamps import Authorities
 from gateway.evidence.verify import Verdict, verify_container
+from gateway.store.viewer import Viewer
 from gateway.testing.authority import StampAuthority
 from gateway.testing.evidence import Court
 from gateway.transport.http import HttpTransport
@@ -273,7 +274,7 @@ def test_a_party_gets_only_its_own_part_of_what_was_exchanged(court: Court) -> N
     message = court.deliver()
 
     def exchanged(party: str) -> int:
-        files = unpack(court.evidence.export([message], by="test", shows=lambda other: other == party))[0]
+        files = unpack(court.evidence.export([message], by="test", viewer=Viewer(party=party, content=True)))[0]
         return sum("/deliveries/" in name for name in files)
 
     assert {party: exchanged(party) for party in ("NSW", "BNN")} == {"NSW": 0, "BNN": 2}

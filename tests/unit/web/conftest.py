@@ -245,6 +245,7 @@ class FakeHistory:
 
     def __init__(self, queries: FakeQueries) -> None:
         self.delivery = queries.delivery
+        self.message = queries.message
         self.looked: list[tuple[str, str, str, int | None]] = []
 
     def attempts(self, _delivery: str) -> tuple[Attempt, ...]:

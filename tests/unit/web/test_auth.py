@@ -58,7 +58,7 @@ def test_registered_certificate_proves_its_party(access: Access) -> None:
         "certificate",
         FINGERPRINT,
         PartyCode("BNN"),
-        frozenset({"reader", "sender", "collector"}),
+        frozenset({"reader", "sender", "collector", "content"}),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.evidence.packing import MIMETYPE
+from gateway.store.viewer import STAFF, Viewer
 from gateway.web.keys import hash_key
 
 Call = Callable[..., Any]
@@ -17,11 +18,11 @@ PATH = f"/api/v1/messages/{MESSAGE}/evidence"
 
 @pytest.fixture
 def asked(hub: Any) -> list[tuple[Any, ...]]:
-    """What evidence was asked for: messages, by whom, with whose exchanges."""
+    """What evidence was asked for: messages, by whom, for whose eyes."""
     found: list[tuple[Any, ...]] = []
 
-    def export(messages: list[str], *, by: str, shows: Callable[[str], bool]) -> bytes:
-        found.append((messages, by, [party for party in ("NSW", "BNN") if shows(party)]))
+    def export(messages: list[str], *, by: str, viewer: Viewer) -> bytes:
+        found.append((messages, by, viewer))
         return b"container"
 
     hub.evidence = SimpleNamespace(export=export)
@@ -33,7 +34,7 @@ def test_gives_the_container_under_its_own_type(call: Call, asked: list[tuple[An
 
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"container", MIMETYPE)
     assert answer.headers["content-disposition"] == f'attachment; filename="{MESSAGE}.asice"'
-    assert [(messages, parties) for messages, _, parties in asked] == [([MESSAGE], ["NSW", "BNN"])]
+    assert asked == [([MESSAGE], "network:127.0.0.1", STAFF)]
 
 
 def test_a_message_that_is_not_there_has_none(call: Call, asked: list[tuple[Any, ...]]) -> None:
@@ -41,20 +42,24 @@ def test_a_message_that_is_not_there_has_none(call: Call, asked: list[tuple[Any,
     assert asked == []
 
 
-def test_a_party_gets_its_own_messages_only_and_of_exchanges_its_own_part(
-    rehub: Any, calling: Any, tmp_path: Path, hub: Any, asked: list[tuple[Any, ...]]
-) -> None:
+def test_what_is_packed_is_what_the_caller_may_see(rehub: Any, calling: Any, tmp_path: Path, hub: Any, asked: list[Any]) -> None:
     keys = tmp_path / "keys"
-    keys.write_text(
-        "\n".join(f"{party}:{party}:reader:{hash_key(party, salt=bytes(16))}" for party in ("NSW", "TCHQ"))
-        + f"\nstaff::reader:{hash_key('staff', salt=bytes(16))}\nchief::reader,content:{hash_key('chief', salt=bytes(16))}",
-        "utf-8",
-    )
+    keys.write_text(f"NSW:NSW:content:{hash_key('NSW', salt=bytes(16))}\nchief::content:{hash_key('chief', salt=bytes(16))}\n", "utf-8")
     guarded = rehub(api_keys=keys)
     guarded.evidence = hub.evidence
     call = calling(guarded)
 
-    answers = [call("GET", PATH, headers=[("x-api-key", key)] if key else []) for key in ("NSW", "staff", "chief", "TCHQ", "")]
+    for key in ("NSW", "chief"):
+        call("GET", PATH, headers=[("x-api-key", key)])
 
-    assert [answer.status for answer in answers] == [200, 200, 200, 404, 401]
-    assert [parties for *_, parties in asked] == [["NSW"], [], ["NSW", "BNN"]]
+    assert [(by, viewer) for _, by, viewer in asked] == [("key:NSW", Viewer(party="NSW", content=True)), ("key:chief", STAFF)]
+
+
+def test_a_party_that_a_refused_message_names_gets_none(rehub: Any, calling: Any, tmp_path: Path, hub: Any, asked: list[Any]) -> None:
+    (tmp_path / "keys").write_text(f"IPPC:IPPC:content:{hash_key('IPPC', salt=bytes(16))}\n", "utf-8")
+    guarded = rehub(api_keys=tmp_path / "keys")
+    guarded.evidence = hub.evidence
+
+    answer = calling(guarded)("GET", PATH.replace("5e6", "5e7"), headers=[("x-api-key", "IPPC")])
+
+    assert (answer.status, answer.json["errors"][0]["code"], asked) == (404, "web.no-content", [])

@@ -21,8 +21,8 @@ PURGED_AT = datetime(2036, 12, 31, 1, 0, tzinfo=UTC)
 
 @pytest.fixture
 def guarded(tmp_path: Path, rehub: Call, calling: Callable[[Any], Call]) -> Call:
-    """Call a gateway that knows a reader of staff (s), one of BNN (b), one of IPPC (i), and a sender (w)."""
-    lines = [("s", "", "reader"), ("b", "BNN", "reader"), ("i", "IPPC", "reader"), ("w", "NSW", "sender")]
+    """Call a gateway that knows a reader of staff (s), one of BNN (b), one of IPPC (i), and a sender (w); each sees content."""
+    lines = [("s", "", "reader,content"), ("b", "BNN", "reader,content"), ("i", "IPPC", "reader,content"), ("w", "NSW", "sender")]
     path = tmp_path / "keys"
     path.write_text("\n".join(f"{n}:{party}:{roles}:{hash_key(n, salt=bytes(16))}" for n, party, roles in lines), "utf-8")
     caller = calling(rehub(api_keys=path))
