@@ -54,6 +54,8 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
 MAX_DEATHS = 5  # in a row over one delivery: chance kills a process once or twice while it is carried, what it holds kills it each time
 CLOSE_DEATHS = 2  # after so many it is due at once; what died more often waits, each a time of its own, away from what it died with
 APART = RetryPolicy(first=timedelta(seconds=5), longest=timedelta(minutes=1), jitter=1.0)
+UNSENT = frozenset({"address", "dns", "header", "refused", "tls"})  # failures of which nothing reached anybody
+UNREAD = frozenset({"defect", "http-502", "http-504", "reply-unreadable"})  # answers that say neither yes nor no
 DUE = frozenset({State.QUEUED, State.RETRYING, State.AWAITING_REPLY})
 ENDED = frozenset({State.DELIVERED, State.REJECTED, State.DEAD, State.CANCELLED})
 
@@ -134,6 +136,18 @@ def next_step(state: State, outcome: Outcome, *, attempt: int, policy: RetryPoli
         case Failed(code=code):
             return Step(to=_waiting(state), due_at=now + retry_delay(policy, attempt, key), counts=True, reason=code)
     raise TypeError(outcome)
+
+
+def perhaps_taken(outcome: Outcome, *, answered: bool) -> bool | None:
+    """Say whether the partner may have what an attempt sent: None where the attempt says nothing new about it. Pure."""
+    match outcome:
+        case Accepted():
+            return True
+        case Rejected():
+            return False
+        case Failed(code=code) if code in UNREAD or not (answered or code in UNSENT):
+            return True
+    return None
 
 
 def rescued(state: State, *, deaths: int, now: datetime, key: str) -> Step:

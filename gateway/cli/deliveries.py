@@ -65,6 +65,12 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant
 Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the delivery, without personal data.")]
 To = Annotated[str, typer.Option("--to", metavar="PARTY", help="The party to go to, by code or alias.")]
 ToRoute = Annotated[str, typer.Option("--to-route", metavar="NAME", help="The route to go by.")]
+Duplicate = Annotated[
+    bool,
+    typer.Option(
+        "--accept-duplicate", help="One delivery only: go on though its party may have it already, and it may be dealt with twice."
+    ),
+]
 Receiver = Annotated[str, typer.Option(metavar="CODE", help="To/identity: another declared spelling of the same party.")]
 HeaderVersion = Annotated[str, typer.Option("--header-version", metavar="TEXT", help="Reference/version.")]
 
@@ -149,27 +155,28 @@ def cancel(  # noqa: PLR0913  # one parameter a filter
 
 @app.command()
 def redirect(  # noqa: PLR0913  # one parameter a filter
-    ids: Ids = None, *, to: To = "", to_route: ToRoute = "", reason: Why,
+    ids: Ids = None, *, to: To = "", to_route: ToRoute = "", reason: Why, accept_duplicate: Duplicate = False,
     message: OfMessage = None, party: Party = None, state: Wanted = None, route: Way = None, cause: Cause = None,
     procedure: Procedure = None, since: Since = None, until: Until = None,
     dry_run: DryRun = False, detach: Detach = False, yes: Yes = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Send the same messages to another party: each delivery ends, and its successor is created in the same commit."""
-    order = Order(act=Act.REDIRECT, party=to, route=to_route, reason=reason)
+    order = Order(act=Act.REDIRECT, party=to, route=to_route, reason=reason, accept_duplicate=accept_duplicate)
     choice = _choice(ids, since, until, message=message, party=party, state=state, route=route, cause=cause, procedure=procedure)
     _give(order, choice, How(dry_run=dry_run, detach=detach, yes=yes, as_json=as_json))
 
 
 @app.command(name="return")
 def return_command(  # noqa: PLR0913  # one parameter a filter
-    ids: Ids = None, *, reason: Why,
+    ids: Ids = None, *, reason: Why, accept_duplicate: Duplicate = False,
     message: OfMessage = None, party: Party = None, state: Wanted = None, route: Way = None, cause: Cause = None,
     procedure: Procedure = None, since: Since = None, until: Until = None,
     dry_run: DryRun = False, detach: Detach = False, yes: Yes = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Return messages to their senders, who are told by the gateway what was not delivered to whom and why."""
     choice = _choice(ids, since, until, message=message, party=party, state=state, route=route, cause=cause, procedure=procedure)
-    _give(Order(act=Act.RETURN, reason=reason), choice, How(dry_run=dry_run, detach=detach, yes=yes, as_json=as_json))
+    order = Order(act=Act.RETURN, reason=reason, accept_duplicate=accept_duplicate)
+    _give(order, choice, How(dry_run=dry_run, detach=detach, yes=yes, as_json=as_json))
 
 
 @app.command()

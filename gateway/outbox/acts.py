@@ -16,7 +16,7 @@ from gateway.store.leaves import write_leaf
 from gateway.store.times import to_micros
 
 from .corrections import check_corrections, check_receiver
-from .orders import POSSIBLE, Act, Order
+from .orders import ELSEWHERE, POSSIBLE, Act, Order
 from .outbox import revived
 from .payloads import Payloads
 from .records import read_header
@@ -77,6 +77,7 @@ class Row:
     cause: str
     dossier: str | None
     corrections: str | None
+    perhaps_taken: int  # 1 where the party may have it: it left, and nothing came back that says no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +122,14 @@ class Acts:
         act = word.order.act
         if row.state not in POSSIBLE[act]:
             raise _wrong_state(row, act)
+        doubled = act in ELSEWHERE and bool(row.perhaps_taken)
+        if doubled and not word.order.accept_duplicate:
+            raise Conflict(
+                Code.CONFLICT, Problem(text="mending.perhaps-taken", values={"delivery": row.id, "party": row.party, "act": act})
+            )
         told = self._follows[act](tx, row, word)
         values = {"by": word.by, "job": word.job, "reason": self._digest(word.order.reason), **told}
+        values["duplicate"] = "accepted" if doubled else ""
         given = {name: value for name, value in values.items() if value}
         write_leaf(tx, Event(kind=KINDS[act], at=tx.now(), message=row.message, delivery=row.id, values=given))
 

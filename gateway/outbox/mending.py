@@ -87,6 +87,8 @@ class Mending:
         """
         self._acts.check(order)
         choice.check()
+        if order.accept_duplicate and len(choice.ids) != 1:
+            raise NotValid(Code.SCHEMA, Problem(text="mending.duplicate-one"))
         upto = self._database.read(_last)
         total = self._database.read(lambda tx: _count(tx, choice, upto))
         waits = self.four_eyes is not FourEyes.OFF

@@ -40,6 +40,7 @@ POSSIBLE: Mapping[Act, frozenset[State]] = MappingProxyType(
         Act.CORRECT: _STUCK,
     }
 )
+ELSEWHERE = frozenset({Act.REDIRECT, Act.RETURN})  # acts after which the same matter is dealt with at another place, or anew
 REASONED = frozenset({Act.CANCEL, Act.REDIRECT, Act.RETURN})  # acts that end a delivery are explained
 
 
@@ -77,13 +78,17 @@ JOB_ENDED = frozenset(state for state, moves in JOB_MOVES.items() if not moves)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An act with what it needs: a redirect a `party` or a `route`, a correction what it changes, most of them a `reason`."""
+    """An act with what it needs: a redirect a `party` or a `route`, a correction what it changes, most of them a `reason`.
+
+    `accept_duplicate` says that one delivery goes elsewhere though its party may have it already, and both may act on it.
+    """
 
     act: Act
     reason: str = ""
     party: str = ""
     route: str = ""
     corrections: Mapping[str, str] = field(default_factory=dict)
+    accept_duplicate: bool = False
 
     def check(self) -> None:
         """Refuse an order that lacks what its act needs; raises NotValid."""
@@ -91,6 +96,7 @@ class Order:
             "reason": self.act in REASONED and not self.reason.strip(),
             "party": self.act is Act.REDIRECT and not (self.party or self.route),
             "correction": self.act is Act.CORRECT and not (self.route or self.corrections),
+            "duplicate": self.accept_duplicate and self.act not in ELSEWHERE,
         }
         problems = [Problem(text=f"mending.no-{name}", values={"act": self.act}) for name, lacks in missing.items() if lacks]
         if len(self.reason) > MAX_REASON:
@@ -166,7 +172,9 @@ class Job:
     def row(self) -> dict[str, object]:
         """Write it as the table holds it, in nobody's hands."""
         order = self.order
-        details = {"party": order.party, "route": order.route, "corrections": dict(order.corrections)}
+        details: dict[str, object] = {"party": order.party, "route": order.route, "corrections": dict(order.corrections)}
+        if order.accept_duplicate:
+            details["accept_duplicate"] = True
         return {
             "id": self.id, "act": order.act.value, "state": self.state.value, "choice": self.choice.written(),
             "details": json.dumps(details, ensure_ascii=False, sort_keys=True), "reason": order.reason,

@@ -10,7 +10,7 @@ from sqlalchemy import Executable
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
-from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step, rescued
+from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step, perhaps_taken, rescued
 from gateway.model import Arrival, Attachment, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Handed, Tx
 from gateway.store.leaves import write_leaf
@@ -157,6 +157,7 @@ class SqlOutbox:
         """Write what became of an attempt. Raises StaleClaim where another worker took over."""
         now = self._clock()
         what = type(outcome).__name__.lower()
+        taken = perhaps_taken(outcome, answered=reply is not None)
         row = {
             "delivery": claim.delivery,
             "token": claim.token,
@@ -186,6 +187,7 @@ class SqlOutbox:
                 partner_reference=partner_reference(outcome) or claim.reference,
                 why=step.reason,
                 refund=0 if step.counts else 1,
+                taken=None if taken is None else int(taken),
                 now=to_micros(tx.now()),
             )
             if not moved:

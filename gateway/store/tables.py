@@ -91,6 +91,7 @@ DELIVERIES = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("unsettled", Integer, nullable=False, server_default="0"),  # claims of workers since the last one that was settled
+    Column("perhaps_taken", Integer, nullable=False, server_default="0"),  # 1 once it left and nothing came back that says no
     Index("deliveries_due", "party", "due_at", sqlite_where=text("due_at IS NOT NULL"), postgresql_where=text("due_at IS NOT NULL")),
     Index(
         "deliveries_leased", "lease_until", sqlite_where=text("lease_until IS NOT NULL"), postgresql_where=text("lease_until IS NOT NULL")

@@ -1,6 +1,6 @@
 """Every statement of the two stories: each is built once, and a line says which index serves it."""
 
-from sqlalchemy import Insert, Table, Text, and_, bindparam, case, delete, func, insert, literal, null, or_, select, text, update
+from sqlalchemy import Insert, Integer, Table, Text, and_, bindparam, case, delete, func, insert, literal, null, or_, select, text, update
 
 from gateway.lifecycle import State
 from gateway.store.tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, MESSAGES, OUTCOMES, PAYLOADS
@@ -15,7 +15,7 @@ def _insert(table: Table, *without: str) -> Insert:
 
 INSERT_MESSAGE = _insert(MESSAGES)
 INSERT_PAYLOAD = _insert(PAYLOADS)
-INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until", "corrections", "unsettled")
+INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until", "corrections", "unsettled", "perhaps_taken")
 INSERT_KEY = _insert(KEYS)
 INSERT_ATTEMPT = _insert(ATTEMPTS)
 INSERT_OUTCOME = _insert(OUTCOMES)
@@ -82,6 +82,8 @@ MESSAGE = (  # messages' and payloads' primary keys
 
 _HELD = and_(D.id == bindparam("delivery"), D.token == bindparam("held"), D.state == State.SENDING.value)
 HOLDS = select(literal(1)).where(_HELD)
+_NOTED = select(literal(1)).where(ATTEMPTS.c.delivery == D.id, ATTEMPTS.c.token == D.token).exists()  # attempts' primary key
+_TAKEN = bindparam("taken", type_=Integer())  # 1 perhaps, if it left at all; 0 no; null as before
 SETTLE = (
     update(DELIVERIES)
     .where(_HELD)
@@ -93,6 +95,7 @@ SETTLE = (
         cause=bindparam("why"),
         attempt=D.attempt - bindparam("refund"),
         unsettled=0,
+        perhaps_taken=case((_TAKEN == 0, 0), (and_(_TAKEN == 1, _NOTED), 1), else_=D.perhaps_taken),
         token=null(),
         lease_until=null(),
         claimed_from=null(),
@@ -132,6 +135,7 @@ RESCUE = (
         open=bindparam("still_open"),
         due_at=bindparam("due"),
         cause=bindparam("why"),
+        perhaps_taken=case((_NOTED, 1), else_=D.perhaps_taken),
         token=null(),
         lease_until=null(),
         claimed_from=null(),

@@ -16,7 +16,7 @@ JOB_COLUMNS = tuple(c.name for c in JOBS.c)
 
 # --- deliveries ------------------------------------------------------------------------------------------------------
 
-_CHOSEN = select(D.position, D.id, D.message, D.party, D.route, D.state, D.reference, D.cause, D.dossier, D.corrections)
+_CHOSEN = select(D.position, D.id, D.message, D.party, D.route, D.state, D.reference, D.cause, D.dossier, D.corrections, D.perhaps_taken)
 CHOSEN_ONE = _CHOSEN.where(D.id == bindparam("id"))  # deliveries' unique id
 LAST = select(func.max(D.position))
 # deliveries_by_message

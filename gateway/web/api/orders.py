@@ -1,5 +1,6 @@
 """What staff order over REST, and the jobs that become of it, as the OpenAPI document describes them."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -15,6 +16,14 @@ from .views import DELIVERY_ID, JOB_ID, View
 
 Why = Annotated[str, Field(max_length=MAX_REASON, pattern=PLAIN, examples=["Bên nhận đã đổi địa chỉ"])]
 
+Duplicate = Annotated[
+    bool,
+    Field(
+        description="one delivery's only: go on though its party may have the message already (it was sent, and no clear answer came), "
+        "and the same matter may be dealt with twice"
+    ),
+]
+
 
 class Body(BaseModel):
     """What is asked; a member that is not known is refused, never ignored."""
@@ -28,10 +37,23 @@ class Redirect(Body):
     party: Annotated[Text | None, Field(description="code or alias", examples=["TCHQ"])] = None
     route: Annotated[Text | None, Field(description="name of a route; without it the party's address")] = None
     reason: Annotated[Why, Field(min_length=1)]
+    accept_duplicate: Duplicate = False
 
     def order(self) -> Order:
         """Give the order."""
-        return Order(act=Act.REDIRECT, reason=self.reason, party=self.party or "", route=self.route or "")
+        going = Order(act=Act.REDIRECT, reason=self.reason, accept_duplicate=self.accept_duplicate)
+        return replace(going, party=self.party or "", route=self.route or "")
+
+
+class Return(Body):
+    """Why a message goes back to its sender, who reads it."""
+
+    reason: Annotated[Why, Field(min_length=1)]
+    accept_duplicate: Duplicate = False
+
+    def order(self) -> Order:
+        """Give the order."""
+        return Order(act=Act.RETURN, reason=self.reason, accept_duplicate=self.accept_duplicate)
 
 
 class Corrections(Body):
@@ -77,6 +99,7 @@ class OrderBody(Body):
     party: Annotated[Text | None, Field(description="of a redirect: where to")] = None
     route: Annotated[Text | None, Field(description="of a redirect or a correction")] = None
     corrections: Annotated[Corrections | None, Field(description="of a correction")] = None
+    accept_duplicate: Duplicate = False
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -92,7 +115,8 @@ class OrderBody(Body):
         if self.corrections is not None:
             corrected = self.corrections.order()
             return Order(act=self.act, reason=self.reason, route=self.route or corrected.route, corrections=corrected.corrections)
-        return Order(act=self.act, reason=self.reason, party=self.party or "", route=self.route or "")
+        order = Order(act=self.act, reason=self.reason, accept_duplicate=self.accept_duplicate)
+        return replace(order, party=self.party or "", route=self.route or "")
 
 
 class Counted(View):

@@ -1,14 +1,16 @@
 """Each act of staff on one delivery: what it does, what the ledger says of it, and when it is refused."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from gateway.bootstrap import discover
 from gateway.errors import Conflict, NotValid
-from gateway.lifecycle import MAX_DEATHS, TRANSITIONS, Accepted, Delivered, Failed, Outcome, Rejected, State
-from gateway.model import DeliveryId, PartyCode
+from gateway.lifecycle import MAX_DEATHS, TRANSITIONS, Accepted, Delivered, Failed, Outcome, Rejected, State, next_step
+from gateway.model import DeliveryId, PartyCode, Reply, Request, RetryPolicy
 from gateway.outbox.orders import POSSIBLE, Act, FourEyes, Order
 from gateway.outbox.outbox import LEASE
 from gateway.protocols.vnsw.client import read_answer
@@ -61,6 +63,86 @@ def die(desk: Desk, *, times: int) -> None:
         desk.clock.now += LEASE
         assert desk.outbox.rescue() == 1
         desk.clock.now += timedelta(hours=1)
+
+
+NOTED = Request(endpoint="http://x", action="", body=b"asked")
+UNANSWERED = Failed(code="timeout", final=True)
+
+
+def ended(desk: Desk, *attempts: Outcome | None, noted: bool = True, answered: bool = False) -> DeliveryId:
+    """Make a delivery of which these attempts left; whoever carried one of None died over it, until it was set aside."""
+    delivery = desk.deliver(None)
+    for outcome in attempts:
+        for _ in range(1 if outcome else MAX_DEATHS):
+            (claim,) = desk.outbox.claim({BNN: 1})
+            if noted:
+                desk.outbox.note(claim, NOTED)
+            if outcome:
+                step = next_step(claim.state, outcome, attempt=claim.attempt, policy=RetryPolicy(), now=desk.clock(), key=delivery)
+                desk.outbox.settle(claim, step, outcome, Reply(status=503, body=b"?") if answered else None)
+            desk.clock.now += LEASE
+            desk.outbox.rescue()
+            desk.clock.now += timedelta(hours=1)
+    return delivery
+
+
+GOING = {Act.REDIRECT: Order(act=Act.REDIRECT, party="HQ", reason="x"), Act.RETURN: Order(act=Act.RETURN, reason="x")}
+
+
+@pytest.mark.parametrize("act", GOING)
+@pytest.mark.parametrize(
+    ("attempts", "answered"),
+    [
+        ((UNANSWERED,), False),
+        ((Failed(code="reset"), Failed(code="refused", final=True)), False),
+        ((Failed(code="reply-unreadable", final=True),), True),
+        ((Accepted(reference="T"),), True),  # it has it, and cannot be asked
+        ((None,), False),
+    ],
+)
+def test_what_the_party_may_have_goes_elsewhere_only_where_a_duplicate_is_accepted(
+    desk: Desk, act: Act, attempts: Sequence[Outcome | None], *, answered: bool
+) -> None:
+    delivery = ended(desk, *attempts, answered=answered)
+    assert desk.row(delivery).state == State.DEAD
+
+    with pytest.raises(Conflict) as refused:
+        desk.mending.once(GOING[act], delivery, by="key:lan")
+    assert refused.value.problems[0].text == "mending.perhaps-taken"
+    assert desk.row(delivery).state == State.DEAD
+
+    desk.mending.once(replace(GOING[act], accept_duplicate=True), delivery, by="key:lan")
+    *_, (_, told) = desk.told(delivery)
+    assert (desk.row(delivery).state, told["duplicate"]) == (State.CANCELLED, "accepted")
+
+
+def test_what_a_party_may_have_is_still_replayed_and_that_makes_it_no_surer(desk: Desk) -> None:
+    delivery = ended(desk, UNANSWERED)
+    desk.mending.once(Order(act=Act.REPLAY), delivery, by="key:lan")
+
+    with pytest.raises(Conflict):
+        desk.mending.once(GOING[Act.RETURN], delivery, by="key:lan")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "noted", "answered"),
+    [
+        ((Failed(code="refused", final=True),), True, False),  # nothing left
+        ((Failed(code="attachments-lost", final=True),), False, False),  # nothing was written that could leave
+        ((Failed(code="http-503", final=True),), True, True),  # the party said that it does not have it
+        ((Failed(code="timeout"), Rejected(reason="no")), True, True),  # the party said no in the end
+        ((None,), False, False),  # whoever carried it died before it left
+    ],
+)
+def test_what_the_party_surely_does_not_have_goes_elsewhere(
+    desk: Desk, attempts: Sequence[Outcome | None], *, noted: bool, answered: bool
+) -> None:
+    delivery = ended(desk, *attempts, noted=noted, answered=answered)
+
+    desk.mending.once(GOING[Act.REDIRECT], delivery, by="key:lan")
+
+    *_, (_, told) = desk.told(delivery)
+    assert "duplicate" not in told
 
 
 def test_cancel_keeps_its_reason_and_the_ledger_only_a_digest_of_it(desk: Desk) -> None:
@@ -126,6 +208,7 @@ def test_redirect_never_gives_a_party_the_same_message_twice(desk: Desk) -> None
         (Order(act=Act.CORRECT, corrections={"version": "1\n"}), "mending.correction"),
         (Order(act=Act.CORRECT, corrections={"receiver": "TCHQ"}), "mending.receiver"),
         (Order(act=Act.CORRECT, route="no-such"), "mending.unknown-route"),
+        (Order(act=Act.REPLAY, accept_duplicate=True), "mending.no-duplicate"),
     ],
 )
 def test_order_that_cannot_be_meant_is_refused_and_nothing_is_done(desk: Desk, order: Order, text: str) -> None:

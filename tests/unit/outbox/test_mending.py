@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.errors import Conflict, NotProven, NotValid, StaleClaim
-from gateway.lifecycle import Delivered, Failed, Rejected, State
-from gateway.model import DeliveryId, PartyCode
+from gateway.lifecycle import Accepted, Delivered, Failed, Rejected, State, Step
+from gateway.model import DeliveryId, PartyCode, Request
 from gateway.outbox import mending
 from gateway.outbox.mending import LEASE
 from gateway.outbox.orders import MAX_IDS, Act, Choice, FourEyes, JobState, Order
@@ -111,6 +111,42 @@ def test_return_of_many_goes_in_small_batches_and_tells_each_sender(desk: Desk, 
     assert first.done == 3
     assert desk.mending.job(job.id).state is JobState.DONE
     assert len(desk.queries.deliveries(party="NSW", route="return", limit=200).items) == 6
+
+
+def test_job_passes_over_what_its_party_may_have(desk: Desk) -> None:
+    deliveries = [desk.deliver(None) for _ in range(3)]
+    for claim, code in zip(desk.outbox.claim({BNN: 3}), ("refused", "timeout", "dns"), strict=True):
+        desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"x"))
+        desk.outbox.settle(claim, Step(to=State.DEAD, due_at=None, counts=True, reason=code), Failed(code=code), None)
+
+    job = desk.mending.order(Order(act=Act.RETURN, reason="x"), Choice(party="BNN"), by="key:lan")
+    desk.run()
+
+    assert [desk.row(delivery).state for delivery in deliveries] == [State.CANCELLED, State.DEAD, State.CANCELLED]
+    assert dict(desk.mending.job(job.id).skips) == {"mending.perhaps-taken": 1}
+
+
+@pytest.mark.parametrize("choice", [Choice(party="BNN"), Choice(ids=(DeliveryId("a"), DeliveryId("b")))])
+def test_duplicates_are_accepted_one_by_one(desk: Desk, choice: Choice) -> None:
+    with pytest.raises(NotValid) as refused:
+        desk.mending.order(Order(act=Act.RETURN, reason="x", accept_duplicate=True), choice, by="key:lan")
+
+    assert refused.value.problems[0].text == "mending.duplicate-one"
+
+
+def test_accepted_duplicate_waits_for_the_second_person_too(desk: Desk) -> None:
+    mending = desk.with_eyes(FourEyes.ALL)
+    delivery = desk.deliver(None)
+    (claim,) = desk.outbox.claim({BNN: 1})
+    desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"x"))
+    desk.outbox.settle(claim, Step(to=State.DEAD, due_at=None, counts=True, reason="no-answer"), Accepted(reference="T"), None)
+
+    job = mending.once(Order(act=Act.RETURN, reason="x", accept_duplicate=True), delivery, by="key:lan")
+
+    assert job is not None
+    mending.approve(job.id, by="key:mai")
+    desk.run(mending)
+    assert (mending.job(job.id).order.accept_duplicate, desk.row(delivery).state) == (True, State.CANCELLED)
 
 
 def test_each_delivery_of_a_job_names_it_in_the_ledger(desk: Desk) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.web.api.orders import Redirect, Return
 from gateway.web.keys import hash_key
 
 Call = Callable[..., Any]
@@ -174,6 +175,12 @@ def test_acts_that_reach_other_parties_are_for_staff(
     assert [(a[0], a[2]) for a in hub.mending.acts] == [(act, "key:o")]
 
 
+@pytest.mark.parametrize("body", [Redirect(party="BNN", reason="x", accept_duplicate=True), Return(reason="x", accept_duplicate=True)])
+def test_duplicate_is_accepted_only_in_so_many_words(body: Redirect | Return) -> None:
+    assert body.order().accept_duplicate
+    assert not type(body)(**body.model_dump(exclude={"accept_duplicate"})).order().accept_duplicate
+
+
 @pytest.mark.parametrize(
     ("act", "body"),
     [
@@ -181,6 +188,8 @@ def test_acts_that_reach_other_parties_are_for_staff(
         ("redirect", {"party": "BNN", "reason": ""}),
         ("redirect", {"to": "BNN", "reason": "x"}),
         ("return", {}),
+        ("return", {"reason": "x", "accept_duplicate": "perhaps"}),
+        ("correct", {"version": "2", "accept_duplicate": True}),
         ("correct", {"content": "<x/>"}),
         ("correct", {"version": "\u0000"}),
         ("correct", {"version": ""}),
