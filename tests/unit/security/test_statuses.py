@@ -1,5 +1,6 @@
 """What authorities say of certificates: real lists and OpenSSL's OCSP answers over HTTP, and what is done while they are away."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,7 +21,13 @@ from gateway.security.statuses import FRESH, MAX_WANTED, Rule, Statuses
 from gateway.testing.revoking import RevocationServer, revoking
 from gateway.transport.http import HttpTransport
 
-NOW = datetime.now(UTC).replace(microsecond=0)  # the machine's: OpenSSL answers with it
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test at the machine's time: OpenSSL answers with it."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC).replace(microsecond=0))
 
 
 class Clock:
@@ -65,9 +72,9 @@ def statuses(fresh: Callable[[], Statuses]) -> Statuses:
     return fresh()
 
 
-def judged(statuses: Statuses, path: tuple[Certificate, ...], rule: Rule = "prefer", *, at: datetime = NOW) -> str:
+def judged(statuses: Statuses, path: tuple[Certificate, ...], rule: Rule = "prefer", *, at: datetime | None = None) -> str:
     try:
-        statuses.check(path, rule, at=at)
+        statuses.check(path, rule, at=at or NOW)
     except NotProven as error:
         return error.problems[0].values["check"]
     return "passed"
