@@ -43,6 +43,8 @@ STATUS_OF_TEXT: Mapping[str, int] = MappingProxyType({
     "mending.no-choice": 400,
     "mending.no-correction": 400,
     "mending.no-party": 400,
+    "mending.duplicate-one": 400,
+    "mending.no-duplicate": 400,
     "mending.no-reason": 400,
     "mending.no-way-back": 409,
     "mending.other-party": 400,
