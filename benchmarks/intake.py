@@ -18,6 +18,7 @@ from gateway.bootstrap import discover, now
 from gateway.intake import Intake
 from gateway.model import Arrival, Channel, MessageId, SealProfile, uuid7
 from gateway.outbox.memory import MemoryOutbox
+from gateway.ports import Outbox
 from gateway.protocols.vnsw import client
 from gateway.protocols.vnsw.dialects import GATEWAY
 from gateway.protocols.vnsw.door import VnswDoor
@@ -46,15 +47,15 @@ class Bench:
     trust: Trust
     sealer: EnvelopeSealer
 
-    def intake(self, *, signed_reply: bool) -> tuple[Intake, VnswDoor]:
-        """Put intake together; the portal accepts signatures or not."""
+    def intake(self, *, signed_reply: bool, outbox: Outbox | None = None) -> tuple[Intake, VnswDoor]:
+        """Put intake together, in memory unless an outbox is given; the portal accepts signatures or not."""
         rules = self.rules if signed_reply else _unsigned_replies(self.rules)
         door = VnswDoor(rules=lambda: rules, zone=rules.zone, sign=self.sealer.sign)
         intake = Intake(
             prover=Prover(self.trust, now, rules.zone),
             judge=Judge(self.schemas),
             rules=lambda: rules,
-            outbox=MemoryOutbox(clock=now, entropy=os.urandom),
+            outbox=outbox or MemoryOutbox(clock=now, entropy=os.urandom),
             clock=now,
             entropy=os.urandom,
             watch=lambda event, _: _expect(event),
@@ -62,14 +63,19 @@ class Bench:
         return intake, door
 
 
+def make_bench(home: Path) -> Bench:
+    """Make the parts of intake on a PKI of their own."""
+    pki = make_pki(home)
+    schemas = Schemas.load([shipped("xsd")])
+    rules = load([shipped("routing_rules")], schemas=schemas.names(), adapters=frozenset(discover()))
+    trust = Trust(pki)
+    return Bench(pki=pki, rules=rules, schemas=schemas, trust=trust, sealer=EnvelopeSealer(trust.own_key(), now))
+
+
 def measure() -> dict[str, Any]:
     """Give the figures, the targets and the headline."""
     with tempfile.TemporaryDirectory() as home:
-        pki = make_pki(Path(home))
-        schemas = Schemas.load([shipped("xsd")])
-        rules = load([shipped("routing_rules")], schemas=schemas.names(), adapters=frozenset(discover()))
-        trust = Trust(pki)
-        bench = Bench(pki=pki, rules=rules, schemas=schemas, trust=trust, sealer=EnvelopeSealer(trust.own_key(), now))
+        bench = make_bench(Path(home))
         figures: dict[str, float] = {}
         ratios = {}
         for name, person in (("system", False), ("both", True)):
@@ -97,7 +103,7 @@ def _round(bench: Bench, bare: Callable[[], None], documents: list[bytes], *, si
     intake, door = bench.intake(signed_reply=signed)
     floor = gateway = 0.0
     for begin in range(0, MESSAGES, TURN):
-        arrivals = [_arrival(d) for d in documents[begin : begin + TURN]]
+        arrivals = [arrival(d) for d in documents[begin : begin + TURN]]
         floor += cpu(bare, TURN) * TURN
         gateway += cpu(lambda: [intake.receive(a, door) for a in arrivals])  # noqa: B023  # called at once
     return floor / MESSAGES, gateway / MESSAGES
@@ -105,7 +111,7 @@ def _round(bench: Bench, bare: Callable[[], None], documents: list[bytes], *, si
 
 def _floor(bench: Bench, document: bytes, *, signed: bool) -> Floor:
     intake, door = bench.intake(signed_reply=signed)
-    answer = intake.receive(_arrival(document), door)
+    answer = intake.receive(arrival(document), door)
     return floor_of(bench.pki, document, client.signed_part(GATEWAY, answer) or b"")
 
 
@@ -119,7 +125,7 @@ def _shares(bench: Bench) -> dict[str, float]:
     parts._judge = _Timed(judge, {"judge": "3_validate"}, spent)  # noqa: SLF001  # the same
     parts._outbox = _Timed(outbox, {"record": "5_record", "answered": "0_repeat"}, spent)  # noqa: SLF001  # the same
     timed: Any = _Timed(door, {"open": "1_door", "answer": "answer"}, spent)
-    arrivals = [_arrival(application(bench.pki, n, person=False)) for n in range(MESSAGES)]
+    arrivals = [arrival(application(bench.pki, n, person=False)) for n in range(MESSAGES)]
     whole = cpu(lambda: [intake.receive(a, timed) for a in arrivals])
     spent["rest"] = whole - sum(spent.values())
     return {f"share_{step}": round(seconds / whole, 3) for step, seconds in sorted(spent.items())}
@@ -143,7 +149,8 @@ class _Timed:
         return timed
 
 
-def _arrival(document: bytes) -> Arrival:
+def arrival(document: bytes) -> Arrival:
+    """Have a document arrive."""
     present = now()
     return Arrival(
         id=MessageId(uuid7(present, os.urandom(10))), received_at=present, channel=Channel(kind="network", name="127.0.0.1"), door="vnsw",

@@ -13,7 +13,7 @@ from .output import GOOD, NOT_AVAILABLE, REFUSED, aside, emit, people
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="Which benchmark: intake, end-to-end, outbox, attachments, outage, trust.")],
+    name: Annotated[str, typer.Argument(help="Which benchmark: intake, end-to-end, outbox, attachments, outage, trust, ledger.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
