@@ -317,20 +317,20 @@ def _publishing(publications: Sequence[Publication], watch: Watch) -> Iterator[R
 
 def _places(settings: Settings, ledger: Ledger, trust: Trust, *, own: Callable[[], PartyCode]) -> Iterator[Place]:
     """Give the places that heads go to; raises Unavailable where the witness's key cannot be read."""
-    every, kept = timedelta(seconds=settings.heads_every), settings.home / "heads"
-    if settings.heads_file:
-        yield Place(name="file", kept=settings.heads_file, every=every, carry=keep)
-    if settings.heads_mail:
+    every, kept = timedelta(seconds=settings.heads_every), settings.heads_kept
+    if "file" in kept:
+        yield Place(name="file", kept=kept["file"], every=every, carry=keep)
+    if "mail" in kept:
         mailer = Mailer(server=settings.mail_server, sender=settings.mail_from, receivers=settings.heads_mail.split(","))
         mailed = timedelta(seconds=settings.heads_mail_every)
-        yield Place(name="mail", kept=kept / "mail.jsonl", every=mailed, carry=by_mail(mailer.send))
-    if settings.witness:
+        yield Place(name="mail", kept=kept["mail"], every=mailed, carry=by_mail(mailer.send))
+    if "witness" in kept:
         party, _, url = settings.witness.partition("=")
         asking = Asking(
             url=url, party=own, transport=_transport(settings, no_attachments), key=read_key(settings.witness_key_file),
             witnesses=lambda: trust.certificates(PartyCode(party)), consistency=ledger.consistency,
         )  # fmt: skip
-        yield Place(name="witness", kept=kept / f"witness-{party}.jsonl", every=every, carry=asking.carry)
+        yield Place(name="witness", kept=kept["witness"], every=every, carry=asking.carry)
 
 
 def tsa_anchors(settings: Settings, trust: Trust) -> tuple[Certificate, ...]:

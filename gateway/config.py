@@ -142,6 +142,17 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def heads_kept(self) -> dict[str, Path]:
+        """The files that tell which of the ledger's heads went where, by place; empty where none leave the house."""
+        folder, witness = self.home / "heads", self.witness.partition("=")[0]
+        places = {
+            "file": self.heads_file,
+            "mail": folder / "mail.jsonl" if self.heads_mail else None,
+            "witness": folder / f"witness-{witness}.jsonl" if witness else None,
+        }
+        return {name: path for name, path in places.items() if path}
+
+    @property
     def database(self) -> str:
         """The database's address."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'gateway.db'}"

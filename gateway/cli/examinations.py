@@ -21,6 +21,8 @@ from lxml import etree
 from gateway.bootstrap import discover, load_schemas, open_store, own_key
 from gateway.config import Settings
 from gateway.errors import GatewayError, Problem
+from gateway.evidence.copies import last_of
+from gateway.evidence.heads import SignedHead
 from gateway.routing.rules import RuleSet, check
 from gateway.security.holdings import Holding, holdings
 from gateway.transport.http import library
@@ -60,6 +62,7 @@ def examine(settings: Settings, *, at: datetime) -> Iterator[Finding]:
     yield _clock(at)
     yield from _database(settings, at)
     yield from _certificates(settings, at)
+    yield _heads(settings, at)
     yield from _data(settings)
     yield _port(settings)
 
@@ -181,6 +184,36 @@ def _ending(held: Holding) -> Finding:
     if held.valid:
         return _warning("certificates", "certificate-soon", **values)
     return _failed("certificates", "certificate-out", **values)
+
+
+def _heads(settings: Settings, at: datetime) -> Finding:
+    """Say whether the ledger's heads leave the house: as long as none do, whoever owns database and key may write history anew."""
+    kept = settings.heads_kept
+    if not kept:
+        return _warning("heads", "heads-off")
+    try:
+        with open_store(settings) as store:
+            newest = store.ledger.newest()
+        last = {name: last_of(path) for name, path in kept.items()}
+    except GatewayError as error:
+        return Finding(name="heads", state="warning", told=error.problems[0])
+    behind = [
+        name for name, copy in last.items() if newest and _is_behind(copy.signed if copy else None, newest, _patience(settings, name), at)
+    ]
+    if behind:
+        return _warning("heads", "heads-behind", places=", ".join(behind))
+    return _good("heads", "heads-good", places=", ".join(kept))
+
+
+def _patience(settings: Settings, place: str) -> timedelta:
+    return timedelta(seconds=2 * (settings.heads_mail_every if place == "mail" else settings.heads_every))
+
+
+def _is_behind(last: SignedHead | None, newest: SignedHead, patience: timedelta, at: datetime) -> bool:
+    """Say whether a head should have gone out long ago: since the last one did, or since there is one at all."""
+    if last is None:
+        return at - newest.head.at > patience
+    return last.head.size < newest.head.size and at - last.head.at > patience
 
 
 def _data(settings: Settings) -> Iterator[Finding]:

@@ -3,23 +3,45 @@
 import socket
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from gateway.audit import Event
 from gateway.bootstrap import now
 from gateway.cli import examinations
 from gateway.cli.examinations import Finding, examine
 from gateway.config import Settings
+from gateway.evidence.copies import Copy, open_journal
+from gateway.evidence.heads import SignedHead
+from gateway.evidence.ledger import Ledger
+from gateway.security.keys import load_key
+from gateway.store.engine import open_database
+from gateway.store.leaves import write_leaf
 from gateway.store.migrate import upgrade
 from gateway.xml.schemas import Schemas
 
 Run = Callable[..., Any]
 
-NAMES = ["python", "libraries", "home", "disk", "clock", "database", "certificates", "adapters", "schemas", "rules", "parties", "port"]
+NAMES = [
+    "python",
+    "libraries",
+    "home",
+    "disk",
+    "clock",
+    "database",
+    "certificates",
+    "heads",
+    "adapters",
+    "schemas",
+    "rules",
+    "parties",
+    "port",
+]
 Look = Callable[[str], Finding]
 
 
@@ -201,3 +223,44 @@ def test_free_port_is_good(examined: Look, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("NSW_PORT", str(port))
 
     assert examined("port").told.text == "cli.doctor-port-free"
+
+
+def test_heads_that_leave_the_house_nowhere_are_warned_of(examined: Look) -> None:
+    found = examined("heads")
+
+    assert (found.state, found.told.text) == ("warning", "cli.doctor-heads-off")
+
+
+@pytest.fixture
+def sealed(home: Path, monkeypatch: pytest.MonkeyPatch) -> SignedHead:
+    """A ledger with one head, sealed an hour ago, and a file that heads go to."""
+    monkeypatch.setenv("NSW_HEADS_FILE", str(home / "heads.jsonl"))
+    upgrade(Settings(home=home).database)
+    with closing(open_database(Settings(home=home).database)) as database:
+        ledger = Ledger(database, clock=lambda: now() - timedelta(hours=1))
+        database.commit(lambda tx: write_leaf(tx, Event(kind="test.happened", at=now())))
+        ledger.seal()
+        ledger.sign(load_key(home / "pki" / "gateway.key.pem", home / "pki" / "gateway.cert.pem"))
+        newest = ledger.newest()
+    assert newest
+    return newest
+
+
+def test_heads_that_reach_their_place_are_good(examined: Look, home: Path, sealed: SignedHead) -> None:
+    with open_journal(home / "heads.jsonl", wait=True) as journal:
+        assert journal
+        journal.append(Copy(signed=sealed))
+
+    assert (examined("heads").state, examined("heads").told.values["places"]) == ("good", "file")
+
+
+@pytest.mark.usefixtures("sealed")
+def test_heads_that_do_not_reach_their_place_are_warned_of(examined: Look) -> None:
+    assert examined("heads").told.text == "cli.doctor-heads-behind"
+
+
+@pytest.mark.usefixtures("sealed")
+def test_a_file_of_heads_that_holds_something_else_is_warned_of(examined: Look, home: Path) -> None:
+    (home / "heads.jsonl").write_text("something else\n", "utf-8")
+
+    assert examined("heads").told.text == "ledger.copies-closed"

@@ -13,12 +13,14 @@ import pytest
 from gateway.audit import Event
 from gateway.bootstrap import now
 from gateway.config import Settings
+from gateway.evidence.copies import Copy, countersign, open_journal
 from gateway.evidence.ledger import Ledger
 from gateway.ports import Tx
 from gateway.security.keys import load_key
 from gateway.store.engine import open_database
 from gateway.store.leaves import write_leaf
 from gateway.store.migrate import upgrade
+from gateway.testing.growing import Tree, make_key
 
 Run = Callable[..., Any]
 EVENTS = 30
@@ -102,7 +104,17 @@ def test_heads_of_a_certificate_put_aside_still_count(run: Run, home: Path) -> N
 @pytest.mark.usefixtures("ledger")
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"{}", b'{"heads": [{}], "certificates": {}}', b'{"heads": [], "certificates": {"a": "b"}}', b"[" * 100_000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"heads": [{}], "certificates": {}}',
+        b'{"head":{}}\n',
+        b'{"head":',
+        b'{"heads": [], "certificates": {"a": "b"}}',
+        b"[" * 100_000,
+    ],
 )
 def test_refuses_a_file_that_is_no_copy(run: Run, write: Callable[[str, bytes], Path], content: bytes) -> None:
     ran = run("ledger", "verify", "--heads", write("heads.json", content), "--json")
@@ -121,3 +133,46 @@ def test_a_stamp_that_no_anchor_proves_is_told_of(run: Run, ledger: Path) -> Non
 
     assert (checked.code, checked.json["stamped_until"]) == (1, "1970-01-01T00:00:00.000001+00:00")
     assert [error["code"] for error in checked.json["errors"]] == ["ledger.stamp"]
+
+
+@pytest.fixture
+def witnessed(home: Path, ledger: Path, tmp_path: Path) -> Path:
+    """A published file whose heads a witness countersigned; the witness's certificate lies beside it."""
+    witness = make_key(tmp_path / "witness")
+    with closing(open_database(f"sqlite:///{ledger}")) as database, open_journal(home / "heads" / "witness.jsonl", wait=True) as journal:
+        assert journal
+        for signed in Ledger(database, clock=now).heads():
+            journal.append(countersign(signed, witness, at=now()))
+    (home / "heads" / "witness.pem").write_bytes((tmp_path / "witness" / "gateway.cert.pem").read_bytes())
+    return home / "heads" / "witness.jsonl"
+
+
+def test_a_published_file_is_a_copy_as_well(run: Run, witnessed: Path, tmp_path: Path) -> None:
+    run("ledger", "heads", "--output", tmp_path / "heads.json")
+    checked = run("ledger", "verify", "--heads", witnessed, "--heads", tmp_path / "heads.json", "--json")
+
+    assert (checked.code, checked.json["valid"], checked.json["copies"]) == (0, True, 4)
+
+
+def test_copies_must_be_countersigned_where_a_witness_is_named(run: Run, witnessed: Path, tmp_path: Path, home: Path) -> None:
+    run("ledger", "heads", "--output", tmp_path / "heads.json")
+    pem = witnessed.with_suffix(".pem")
+
+    assert run("ledger", "verify", "--heads", witnessed, "--witness", pem, "--json").json["valid"]
+    for copy, by in ((tmp_path / "heads.json", pem), (witnessed, home / "pki" / "gateway.cert.pem")):
+        checked = run("ledger", "verify", "--heads", copy, "--witness", by, "--json")
+        assert (checked.code, {error["code"] for error in checked.json["errors"]}) == (1, {"ledger.witness-missing"})
+
+
+def test_a_fork_is_named_by_the_copy_of_whoever_saw_the_other_history(run: Run, home: Path, ledger: Path, tmp_path: Path) -> None:
+    key = load_key(home / "pki" / "gateway.key.pem", home / "pki" / "gateway.cert.pem")
+    other = Tree(key, clock=now, history="false")
+    with open_journal(tmp_path / "refused.jsonl", wait=True) as journal:
+        assert journal
+        for size in (EVENTS - 1, EVENTS):  # between the ledger's own heads, and of the size of one
+            journal.append(Copy(signed=other.grow(size)))
+    checked = run("ledger", "verify", "--heads", tmp_path / "refused.jsonl", "--json")
+
+    assert ledger.is_file()
+    assert checked.code == 1
+    assert [error["code"] for error in checked.json["errors"]] == ["ledger.forked", "ledger.fork", "ledger.fork"]
