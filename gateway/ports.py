@@ -252,6 +252,7 @@ class Claim:
     reference: str  # the partner's own number, for a poll
     message: MessageId
     corrections: Mapping[str, str] = field(default_factory=dict)  # what staff corrected in the gateway's own header
+    patience: timedelta = field(default=timedelta(), compare=False)  # how long its settling waits for a database that is away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from time import sleep
 from typing import Any
 
 from sqlalchemy import Executable
 
 from gateway.audit import Event
-from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
+from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim, Unavailable
 from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step, perhaps_taken, rescued
 from gateway.model import Arrival, Attachment, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Handed, Tx
@@ -28,6 +30,7 @@ from .sql import flow as sql
 from .sql.retention import IMPRINT
 
 SET_BACK = 1_000_000  # microseconds; a clock that goes back by less is only being corrected
+SETTLE_EVERY = timedelta(seconds=0.25)  # between tries to write an end while the database is away: a failover takes a second or more
 LEASE = timedelta(seconds=20)  # what a dead process held waits so long; a living one lengthens it (heartbeat.py)
 
 
@@ -35,13 +38,16 @@ class SqlOutbox:
     """The durable middle of both stories; every method may be called from any thread."""
 
     def __init__(
-        self, database: Database, payloads: Payloads, *, clock: Clock, entropy: Entropy, wake: Callable[[], None] = lambda: None
-    ) -> None:
+        self, database: Database, payloads: Payloads, *, clock: Clock, entropy: Entropy, wake: Callable[[], None] = lambda: None,
+        pause: Callable[[float], object] = sleep,
+    ) -> None:  # fmt: skip
+        """`wake` calls whoever delivers; `pause` waits so many seconds."""
         self._database = database
         self._payloads = payloads
         self._clock = clock
         self._entropy = entropy
         self._wake = wake
+        self._pause = pause
         self._latest = 0  # microseconds: the latest time seen, by the clock that leases go by
 
     # --- intake ----------------------------------------------------------------------------------------------------
@@ -175,7 +181,7 @@ class SqlOutbox:
             values={"attempt": str(claim.attempt), "outcome": what, "state": step.to, "party": claim.party, "code": _public(outcome)},
         )
 
-        def work(tx: Tx) -> None:
+        def work(tx: Tx, *, again: bool) -> None:
             ahead = tx.now() - now  # how far the database's clock is ahead of ours, by which `due_at` was reckoned
             moved = tx.changed(
                 sql.SETTLE,
@@ -190,6 +196,8 @@ class SqlOutbox:
                 taken=None if taken is None else int(taken),
                 now=to_micros(tx.now()),
             )
+            if not moved and again and tx.rows(collect.SETTLED_UNDER, delivery=claim.delivery, token=claim.token):
+                return  # it was written before, though nobody heard of it
             if not moved:
                 raise _stale(claim)
             tx.write(sql.INSERT_OUTCOME, **row)
@@ -198,7 +206,20 @@ class SqlOutbox:
                     tx.write(sql.FORGET_OUTCOME, of=claim.delivery, forgotten=token)
             write_leaf(tx, event)
 
-        self._database.commit(work)
+        self._persist(claim, work)
+
+    def _persist(self, claim: Claim, work: Callable[..., None]) -> None:
+        """Commit an end; where the database is away, again and again within the claim's patience, for only this process knows of it."""
+        until, tries = self._clock() + claim.patience, claim.patience // SETTLE_EVERY
+        for left in range(tries, -1, -1):
+            try:
+                self._database.commit(partial(work, again=left < tries))
+            except Unavailable:
+                if not left or self._clock() >= until:
+                    raise
+                self._pause(SETTLE_EVERY.total_seconds())
+            else:
+                return
 
     def lengthen(self, tokens: Collection[str]) -> int:
         """Keep claims for another lease, those of these tokens whose lease runs; says how many it wrote."""
@@ -297,12 +318,13 @@ class SqlOutbox:
         now = tx.now()
         until = now + (lease or LEASE)
         token = self._entropy(12).hex()
+        patience = LEASE if lease is None else timedelta()  # then others may take it; a fetcher is told to come again
         counts = 1 if lease is None else 0  # a fetcher that does not come back died of nothing
         values = {"at": position, "from": state, "new_token": token, "lease": to_micros(until), "now": to_micros(now), "counts": counts}
         ((delivery, attempt, route, reference, _, message, corrections),) = tx.rows(sql.CLAIM, **values)
         return Claim(
             delivery=delivery, token=token, until=until, state=State(state), attempt=attempt, party=party, route=route,
-            reference=reference, message=message, corrections=json.loads(corrections or "{}"),
+            reference=reference, message=message, corrections=json.loads(corrections or "{}"), patience=patience,
         )  # fmt: skip
 
     def _give_back(self, tx: Tx, row: Sequence[Any]) -> int:

@@ -272,7 +272,7 @@ class SqliteStore:
     def outbox(self, wake: Callable[[], None], clock: Clock) -> Outbox:
         """Give a node its outbox."""
         stage = self._stage
-        inner = SqlOutbox(self._failing, Payloads(cipher=_Plain()), clock=clock, entropy=stage.entropy, wake=wake)
+        inner = SqlOutbox(self._failing, Payloads(cipher=_Plain()), clock=clock, entropy=stage.entropy, wake=wake, pause=stage.sleep)
         return cast("Outbox", Watched(inner, stage, self._auditor, bare=False))
 
     def stored(self) -> dict[str, tuple[str, str]]:
