@@ -1,4 +1,4 @@
-"""nsw sign: put a signature into an envelope, or into any XML document."""
+"""nsw sign: put a signature into an envelope or any XML document, or beside any file."""
 
 import base64
 import copy
@@ -11,9 +11,11 @@ from rich.text import Text
 
 from gateway.bootstrap import now
 from gateway.errors import Code, GatewayError, NotValid, Problem, Unavailable
+from gateway.security import cms
 from gateway.security.keys import SigningKey, load_key
 from gateway.security.policy import PERSON, SYSTEM
 from gateway.security.signer import Qualify, sign_enveloped, sign_person, sign_system
+from gateway.security.whole import BESIDE
 from gateway.security.xades import qualifier
 from gateway.xml.canonical import canonical, needed_prefixes
 from gateway.xml.parse import parse
@@ -31,10 +33,11 @@ class Role(StrEnum):
 
 
 class Profile(StrEnum):
-    """What is written beside the signature: nothing, or the signing time, certificate and format of XAdES-B-B."""
+    """How a document is signed: inside it by XML-DSig or XAdES-B-B, or beside it by CMS, byte for byte and whatever it is."""
 
     XMLDSIG = "xmldsig"
     XADES = "xades"
+    CMS = "cms-detached"
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An envelope, or any XML document with --enveloped; - for standard input.")]
@@ -42,8 +45,8 @@ KeyFile = Annotated[Path, typer.Option("--key", metavar="PEM", help="The private
 CertFile = Annotated[Path, typer.Option("--cert", metavar="PEM", help="Its certificate, and the issuers' after it.")]
 As = Annotated[Role | None, typer.Option("--as", help="Sign an envelope as the declarant or as the sending system (the default).")]
 Enveloped = Annotated[bool, typer.Option("--enveloped", help="Sign any XML document as a whole.")]
-Profiled = Annotated[Profile, typer.Option("--profile", help="Plain XML-DSig, or XAdES-B-B with signing time and certificate.")]
-Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write the signed document here.")]
+Profiled = Annotated[Profile, typer.Option("--profile", help="Plain XML-DSig, XAdES-B-B, or CMS beside the file.")]
+Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write the signed document, or the signature, here.")]
 
 
 def sign(
@@ -57,13 +60,23 @@ def sign(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign a document; without --output and --json the signed document goes to standard output."""
+    """Sign a document; without --output and --json the signed document goes to standard output.
+
+    With --profile cms-detached it is the signature alone, in DER, of the file's bytes as they are.
+    """
     if enveloped and role is not None:
         misuse("sign-two-ways")
+    if profile is Profile.CMS and (enveloped or role is not None):
+        misuse("sign-beside")
     data, signer = read_document(file), _key(key, cert)
     qualify = qualifier(signer, now()) if profile is Profile.XADES else None
     try:
-        signed, place = _enveloped(data, signer, qualify) if enveloped else _envelope(data, signer, role or Role.SYSTEM, qualify)
+        if profile is Profile.CMS:
+            signed, place = cms.sign(data, signer, at=now()), BESIDE
+        elif enveloped:
+            signed, place = _enveloped(data, signer, qualify)
+        else:
+            signed, place = _envelope(data, signer, role or Role.SYSTEM, qualify)
     except GatewayError as error:
         refuse(error, as_json=as_json)
     if output and output != STANDARD:

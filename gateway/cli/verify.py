@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.bootstrap import now
-from gateway.errors import explain, remedy
+from gateway.errors import GatewayError, explain, remedy
 from gateway.model import Party as Correspondent
 from gateway.protocols.vnsw.codes import field_code
 from gateway.routing.suggest import nearest
-from gateway.security import certificates
+from gateway.security import beside, certificates, cms
 from gateway.security.certificates import Certificate
-from gateway.security.general import verify_file
+from gateway.security.kept import KeptStatuses
 from gateway.security.policy import GATEWAY, POLICIES, Policy, for_party
 from gateway.security.question import Question
 from gateway.security.report import Check, Report, SignatureReport
@@ -25,6 +25,7 @@ from gateway.security.revocation import read_crls
 from gateway.security.stamps import PURPOSE, reader
 from gateway.security.trust import Trust
 from gateway.security.verifier import CLOCK_SKEW
+from gateway.security.whole import verify_whole
 
 from .files import read_document, read_small
 from .installation import Installation, installation
@@ -34,13 +35,16 @@ from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, pe
 T = TypeVar("T")
 TITLE_CELLS = 28  # of a check's title; the longest in either language
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="Any XML document with signatures; - for standard input.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Any document with signatures; - for standard input.")]
 Trusted = Annotated[list[Path] | None, typer.Option("--trust", metavar="PEM", help="Trust these certificates instead of the registry.")]
 Untrusted = Annotated[list[Path] | None, typer.Option("--untrusted", metavar="PEM", help="Issuers' certificates that the document lacks.")]
 Crls = Annotated[list[Path] | None, typer.Option("--crl", metavar="FILE", help="Revocation lists, PEM or DER.")]
 KeyFile = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="A public key, or an HMAC key; needs --policy permissive.")]
 IdNames = Annotated[
     list[str] | None, typer.Option("--id-attr", metavar="NAME", help="An attribute that holds identifiers, besides Id, ID and id.")
+]
+SignatureFile = Annotated[
+    Path | None, typer.Option("--signature", metavar="FILE", help="A detached CMS signature of the document, DER or PEM.")
 ]
 PolicyName = Annotated[str, typer.Option("--policy", metavar="NAME", help="gateway, or permissive for diagnosis.")]
 Party = Annotated[str | None, typer.Option("--as", metavar="PARTY", help="Who must have signed; without it the party in From.")]
@@ -57,20 +61,24 @@ def verify(  # noqa: PLR0913  # one parameter an option, as the contract names t
     crl: Crls = None,
     key: KeyFile = None,
     id_attr: IdNames = None,
+    signature: SignatureFile = None,
     policy: PolicyName = GATEWAY.name,
     as_party: Party = None,
     at: Moment = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify every signature of a document. Ends with 1 where one does not hold, or where there is none."""
-    data = read_document(file)
+    """Verify every signature of a document. Ends with 1 where one does not hold, or where there is none.
+
+    Without --trust, revocation is judged by what the gateway here has fetched; nothing is fetched now.
+    """
+    data, detached = _taken_apart(read_document(file), signature)
     chosen = _policy(policy)
     trusted, issuers = _certificates(trust), _certificates(untrusted)
     crls = [found for path in crl or () for found in _read(path, read_crls, "crl-not-read")]
     secret = read_small(key) if key else None
     installed = installation(as_json=as_json)
     party = None if as_party is None else _party(as_party, installed)
-    moment, registry = now() if at is None else _moment(at, installed), Trust(installed.settings.pki)
+    moment, registry = now() if at is None else _moment(at, installed), _registry(installed)
     stamps = registry.anchors(PURPOSE)
     question = Question(
         at=moment,
@@ -82,12 +90,14 @@ def verify(  # noqa: PLR0913  # one parameter an option, as the contract names t
         key=secret,
         id_names=tuple(id_attr or ()),
         policy=for_party(party.sends, at=moment) if party and chosen is GATEWAY else chosen,
-        party=as_party,
+        party=party.code if party else None,
+        sends=party.sends if party else None,
         skew=party.sends.clock_skew if party else CLOCK_SKEW,
         read_stamp=reader(stamps) if stamps.certificates else None,
     )
     inside = unwrapped(data, installed.door, at=question.at)
-    report = verify_file(inside.document if inside else data, question)
+    message = data if inside or (party and party.sends.signature == "wss-x509") else b""
+    report = verify_whole(inside.document if inside else data, question, message=message, signature=detached)
     if as_json:
         emit(report.as_json(spell=field_code, language=language()))
     else:
@@ -96,6 +106,23 @@ def verify(  # noqa: PLR0913  # one parameter an option, as the contract names t
 
 
 # --- options -----------------------------------------------------------------------------------------------------------
+
+
+def _taken_apart(data: bytes, signature: Path | None) -> tuple[bytes, bytes | None]:
+    """Give the document and its detached signature: the file named, or what stands beside it in a body as the gateway keeps it."""
+    if signature is None:
+        return (data.startswith(b"--") and beside.read(data)) or (data, None)
+    given = read_small(signature)
+    try:
+        return data, cms.from_file(given)
+    except GatewayError:
+        return data, given  # the report says what is wrong with it
+
+
+def _registry(installed: Installation) -> Trust:
+    """Open the registry, with what a serving gateway learned of revocations."""
+    chosen = installed.settings
+    return Trust(chosen.pki, statuses=KeptStatuses(chosen.home / "cache" / "revocation", clock=now))
 
 
 def _policy(name: str) -> Policy:

@@ -5,10 +5,9 @@ reading explains each step, and under the policy `gateway` signxml must come to 
 """
 
 import hmac
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 from lxml.etree import _Element
 
@@ -16,51 +15,19 @@ from gateway.errors import GatewayError, NotProven, Problem
 from gateway.xml.canonical import canonical, digest
 from gateway.xml.parse import parse
 
-from . import claims, foreign, keyinfo, properties, revocation, secondopinion, verifier
+from . import claims, foreign, keyinfo, properties, secondopinion, verifier
 from .certificates import Certificate, Key
+from .checks import Checks, judge_trust
 from .foreign import Foreign, Reference
 from .keyinfo import Source
 from .keys import verify_value
 from .policy import MAX_SIGNATURES, PERSON, SYSTEM, Place
-from .question import Question, trusted_path
+from .question import Question
 from .refusal import refusal
 from .report import Check, Report, SignatureReport
 from .shape import SIGNATURE, Qualified, check_key, judge
 from .spelling import walk
 from .verifier import Found
-
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Checks:
-    """Collects checks; a failed one does not stop those that do not need its result."""
-
-    done: list[Check] = field(default_factory=list)
-
-    def run(self, step: Callable[[], T], *numbers: int, **seen: str) -> T | None:
-        """Run a step that stands for numbered checks; where it is refused, the check it names has failed, and the others are not known."""
-        try:
-            result = step()
-        except NotProven as refused:
-            problem = refused.problems[0]
-            self.done.append(Check(number=int(problem.values["check"]), passed=False, detail=problem))
-            return None
-        except GatewayError as refused:
-            self.done.append(Check(number=numbers[0], passed=False, detail=refused.problems[0]))
-            return None
-        for number in numbers:
-            self.passed(number, **seen)
-        return result
-
-    def passed(self, number: int, **seen: str) -> None:
-        """Note a check that passed, and what was seen."""
-        self.done.append(Check(number=number, passed=True, detail=Problem(text=f"signature.passed-{number}", values=seen)))
-
-    def report(self, place: str, signer: Certificate | None, covers: Sequence[str]) -> SignatureReport:
-        """Close the collection."""
-        checks = tuple(sorted(self.done, key=lambda c: c.number))
-        return SignatureReport(place=place, signer=signer.subject if signer else None, covers=tuple(covers), checks=checks)
 
 
 def verify_file(data: bytes, question: Question) -> Report:
@@ -95,7 +62,7 @@ def _envelope(root: _Element, signatures: Sequence[_Element], question: Question
 
 
 def _own(signature: _Element, place: Place, found: Found, question: Question) -> SignatureReport:
-    checks = _Checks()
+    checks = Checks()
     checks.passed(1, path=place.path)
     checks.passed(2)
     checks.run(lambda: verifier.check_ids(found.root), 3)
@@ -117,11 +84,12 @@ def _own(signature: _Element, place: Place, found: Found, question: Question) ->
     checks.run(lambda: verifier.check_validity(leaf, question.at, signature), 17, to=leaf.not_after.isoformat())
     if shape.qualified:
         _judge_properties(checks, shape.qualified, leaf, question)
-    _judge_trust(checks, leaf, tuple(others), signature, place, question)
-    return checks.report(place.path, leaf, (place.covers,))
+    judge_trust(checks, leaf, tuple(others), signature, place, question)
+    level = shape.qualified.properties.level if shape.qualified else "xmldsig"
+    return replace(checks.report(place.path, leaf, (place.covers,)), profile=level if place is SYSTEM else "")
 
 
-def _judge_properties(checks: _Checks, qualified: Qualified, leaf: Certificate, question: Question) -> None:
+def _judge_properties(checks: Checks, qualified: Qualified, leaf: Certificate, question: Question) -> None:
     """Judge the properties of a XAdES signature, each check by itself."""
     found, at = qualified.properties, question.at
     checks.passed(28, profile=found.level)
@@ -138,7 +106,7 @@ def _judge_properties(checks: _Checks, qualified: Qualified, leaf: Certificate, 
 
 
 def _any(signature: _Element, index: int, root: _Element, question: Question) -> SignatureReport:
-    checks = _Checks()
+    checks = Checks()
     place = signature.getroottree().getpath(signature)
     checks.passed(1, path=place)
     read = checks.run(lambda: foreign.read(signature), 4, 7)
@@ -155,7 +123,7 @@ def _any(signature: _Element, index: int, root: _Element, question: Question) ->
     return checks.report(place, certificate, [c for c in covers if c])
 
 
-def _judge_claims(checks: _Checks, signature: _Element, leaf: Certificate, covers: Sequence[str]) -> None:
+def _judge_claims(checks: Checks, signature: _Element, leaf: Certificate, covers: Sequence[str]) -> None:
     """Judge what XAdES properties claim of the certificate, where there are any."""
     found = claims.properties_of(signature)
     if found is not None:
@@ -163,7 +131,7 @@ def _judge_claims(checks: _Checks, signature: _Element, leaf: Certificate, cover
         checks.run(lambda: claims.check_certificate(found, leaf), 29, subject=leaf.subject)
 
 
-def _judge_reference(checks: _Checks, reference: Reference, read: Foreign, root: _Element, question: Question) -> str | None:
+def _judge_reference(checks: Checks, reference: Reference, read: Foreign, root: _Element, question: Question) -> str | None:
     """Judge one reference; gives the XPath of what it covers where its digest is right."""
     found = checks.run(lambda: foreign.target(reference, root, question.id_names), 3, 8, uri=reference.uri or "")
     if found is None:
@@ -187,7 +155,7 @@ def _judge_reference(checks: _Checks, reference: Reference, read: Foreign, root:
     return path if all(c.passed for c in checks.done[failures:]) else None
 
 
-def _judge_key(checks: _Checks, read: Foreign, question: Question) -> Source | None:
+def _judge_key(checks: Checks, read: Foreign, question: Question) -> Source | None:
     """Find the key under which the signature value is right, and judge it."""
 
     def signed() -> bytes:
@@ -230,7 +198,7 @@ def _candidates(read: Foreign, known: Sequence[Certificate], question: Question)
     return keyinfo.sources(read, known=known, id_names=question.id_names, policy=question.policy)
 
 
-def _judge_hmac(checks: _Checks, read: Foreign, data: bytes, question: Question) -> None:
+def _judge_hmac(checks: Checks, read: Foreign, data: bytes, question: Question) -> None:
     method = question.policy.methods[read.method]
 
     def right() -> None:
@@ -246,19 +214,8 @@ def _judge_hmac(checks: _Checks, read: Foreign, data: bytes, question: Question)
     checks.run(right, 11, 13, 15, subject="HMAC")
 
 
-def _judge_foreign_trust(checks: _Checks, source: Source, leaf: Certificate, at: _Element, question: Question) -> None:
+def _judge_foreign_trust(checks: Checks, source: Source, leaf: Certificate, at: _Element, question: Question) -> None:
     if not question.policy.needs_trust and not question.trusted:
         return  # permissive: cryptography and structure only, unless someone says whom to trust
     checks.run(lambda: verifier.check_validity(leaf, question.at, at), 17, to=leaf.not_after.isoformat())
-    _judge_trust(checks, leaf, source.others, at, None, question)
-
-
-def _judge_trust(
-    checks: _Checks, leaf: Certificate, others: tuple[Certificate, ...], at: _Element, place: Place | None, question: Question
-) -> None:
-    """Judge whether the signer is trusted: by --trust where given, else by the registry for this place."""
-    issuers = (*others, *question.untrusted)
-
-    found = checks.run(lambda: trusted_path(leaf, issuers, question, place=place, at=at), 18, 19, subject=leaf.subject)
-    if found and question.crls:
-        checks.run(lambda: revocation.check(found, question.crls, at=question.at, place=at), 24)
+    judge_trust(checks, leaf, source.others, at, None, question)

@@ -112,6 +112,9 @@ SATISFIED_BY: Mapping[str, frozenset[str]] = MappingProxyType({  # a profile -> 
     "xades-b-t": frozenset({"xades-b-t", "xades-b-lt"}),
     "xades-b-lt": frozenset({"xades-b-lt"}),
 })  # fmt: skip
+MISSING: Mapping[str, str] = MappingProxyType({  # what a message lacks without a signature of its profile; of the others: the system's
+    "wss-x509": "message-unsigned", "cms-detached": "detached-missing", "none": "exception-ended",
+})  # fmt: skip
 
 
 def for_party(profile: SealProfile, *, at: datetime) -> Policy:

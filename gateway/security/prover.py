@@ -15,21 +15,20 @@ from functools import partial
 from lxml.etree import _Element
 
 from gateway.errors import Code, NotProven, NotReadable, Problem
-from gateway.model import Channel, Identity, Party
+from gateway.model import ON_MESSAGE, Channel, Identity, Party
 from gateway.ports import Clock, Directory, Opened, Proven
 from gateway.xml.envelope import read_header
 from gateway.xml.parse import parse
 
 from . import cms, senders, stamps, verifier, wss
 from .certificates import Certificate
-from .policy import SATISFIED_BY, SYSTEM, for_party
+from .policy import MISSING, SATISFIED_BY, SYSTEM, for_party
 from .properties import ReadStamp
 from .trust import Registry, Trust
 from .verifier import Found, Terms, Verified
 from .wss import MessageProof
 
 _FROM = "/Envelope/Header/From"
-_MISSING = {"wss-x509": "message-unsigned", "cms-detached": "detached-missing"}  # profiles that sign the message -> what its absence is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +171,9 @@ def _stamp_reader(registry: Registry) -> ReadStamp | None:
 def _check_profile(case: _Case, found: Found, message: MessageProof | cms.Proof | None) -> None:
     # (22) the signature of the sender's profile is there, or an exception that has not ended allows its absence on this very channel
     profile = case.sender.sends
-    if profile.signature in _MISSING:
+    if profile.signature in ON_MESSAGE:
         if message is None or message.profile != profile.signature:
-            raise _profile_refusal(Code.SIGNATURE, _MISSING[profile.signature], case)
+            raise _profile_refusal(Code.SIGNATURE, MISSING[profile.signature], case)
         return
     if profile.signature != "none":
         if found.system is None:
@@ -182,7 +181,7 @@ def _check_profile(case: _Case, found: Found, message: MessageProof | cms.Proof 
         return
     ended = profile.until is not None and case.at >= profile.until
     if ended and found.system is None:
-        raise _profile_refusal(Code.SIGNATURE, "exception-ended", case)
+        raise _profile_refusal(Code.SIGNATURE, MISSING["none"], case)
     if not ended and not _bound(case.channel, profile.bound_to):
         raise _profile_refusal(Code.PARTY, "channel-not-bound", case)
 

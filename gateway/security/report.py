@@ -14,7 +14,7 @@ NAMES = MappingProxyType({
     24: "revocation", 25: "second-opinion", 26: "reply", 27: "properties-signed", 28: "properties", 29: "signing-certificate",
     30: "signing-time", 31: "time-stamp", 32: "validation-data", 40: "wss-header", 41: "wss-token", 42: "wss-reference",
     43: "wss-covered", 44: "wss-time", 50: "cms-form", 51: "cms-algorithm", 52: "cms-signer",
-    53: "cms-attributes", 54: "cms-digest", 55: "cms-signature",
+    53: "cms-attributes", 54: "cms-digest", 55: "cms-signature", 60: "revoked-known", 61: "status-unknown",
 })  # fmt: skip
 
 
@@ -38,12 +38,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureReport:
-    """What was found of one signature, which stands at `place`; `covers` are XPaths."""
+    """What was found of one signature, which stands at `place`; `covers` are XPaths.
+
+    `profile` is that of a system's signature, as parties.toml names it.
+    """
 
     place: str
     signer: str | None
     covers: tuple[str, ...]
     checks: tuple[Check, ...]
+    profile: str = ""
 
     @property
     def valid(self) -> bool:

@@ -38,6 +38,7 @@ _WSU_ID = f"{{{WSU}}}Id"
 _INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
 _IDS = etree.XPath("/descendant::*/@*[local-name() = 'Id' or local-name() = 'ID' or local-name() = 'id']")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+HEADER = "/soap:Envelope/soap:Header/wsse:Security"  # the XPath of where the signature stands
 _COVERS = "/soap:Envelope/soap:Body"
 
 
@@ -63,6 +64,17 @@ class MessageProof:
         """What is recorded with the message."""
         leaf = self.certificate
         return Signer(role="system", subject=leaf.subject, tax_code=leaf.tax_code, certificate_sha256=leaf.sha256, covers=(_COVERS,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A SOAP message with a security header of the profile's parts; nothing in it is verified yet."""
+
+    root: _Element
+    body: _Element
+    stamp: _Element
+    token: _Element
+    signature: _Element
 
 
 # --- signing -----------------------------------------------------------------------------------------------------------
@@ -140,26 +152,45 @@ def verify(
     message: bytes, *, at: datetime, registered: Callable[[Certificate], bool], policy: Policy = GATEWAY, skew: timedelta = CLOCK_SKEW
 ) -> MessageProof:
     """Prove a SOAP message; raises NotReadable, NotProven. `registered` says whose certificate may sign."""
-    root = parse(message)
-    soap, body = _body(root)
-    stamp, token, signature = _parts(root, soap)
-    check_ids(root)
-    created, expires = _times(stamp)
-    written = foreign.read(signature)
-    leaf = _leaf(token, written)
-    # (44) the message is not from the future, not out of date, and not good for longer than it may be
-    if created - at > skew or at - expires >= skew or not timedelta() < expires - created <= MAX_LIFETIME:
-        raise refusal(44, "wss-time", stamp, found=created.isoformat(), until=expires.isoformat(), at=at.isoformat())
-    check_validity(leaf, at, token)  # (17)
+    parts = parts_of(parse(message))
+    check_ids(parts.root)
+    created, _ = check_time(parts, at=at, skew=skew)
+    written = foreign.read(parts.signature)
+    leaf = leaf_of(parts, written)
+    check_validity(leaf, at, parts.token)  # (17)
     # (18) the certificate is, byte for byte, one that is registered
     if not registered(leaf):
-        raise refusal(18, "not-registered", token, subject=leaf.subject, sha256=leaf.sha256)
-    _check_signature(written, leaf, policy)
-    covered = [_covered(reference, root, policy) for reference in written.references]
-    # (43) what is signed is the Body that is used, and the Timestamp
-    if body not in covered or stamp not in covered or len(set(covered)) != len(covered):
-        raise refusal(43, "wss-not-covered", signature)
+        raise refusal(18, "not-registered", parts.token, subject=leaf.subject, sha256=leaf.sha256)
+    check_signature(written, leaf, policy)
+    check_covered(parts, [covered(reference, parts.root, policy) for reference in written.references])
     return MessageProof(certificate=leaf, created=created)
+
+
+def parts_of(root: _Element) -> Parts:
+    """Take a SOAP message apart; raises NotProven where its security header is not of the profile."""
+    soap, body = _body(root)
+    securities = _securities(root, soap)
+    found = {str(child.tag): child for child in securities[0]} if len(securities) == 1 else {}
+    # (40) one security header with one Timestamp, one token and one signature, and no signature anywhere else
+    if found.keys() != {_TIMESTAMP, _TOKEN, SIGNATURE} or len(securities[0]) != len(found):
+        raise refusal(40, "wss-header", root, found=", ".join(etree.QName(tag).localname for tag in found) or str(len(securities)))
+    return Parts(root=root, body=body, stamp=found[_TIMESTAMP], token=found[_TOKEN], signature=found[SIGNATURE])
+
+
+def check_time(parts: Parts, *, at: datetime, skew: timedelta) -> tuple[datetime, datetime]:
+    """Refuse a message from the future, one that is over, and one that holds too long; gives when it was made and when it expires."""
+    created, expires = _times(parts.stamp)
+    # (44) the message is not from the future, not out of date, and not good for longer than it may be
+    if created - at > skew or at - expires >= skew or not timedelta() < expires - created <= MAX_LIFETIME:
+        raise refusal(44, "wss-time", parts.stamp, found=created.isoformat(), until=expires.isoformat(), at=at.isoformat())
+    return created, expires
+
+
+def check_covered(parts: Parts, found: Sequence[_Element]) -> None:
+    """Refuse a signature that does not cover what it must, or anything twice."""
+    # (43) what is signed is the Body that is used, and the Timestamp
+    if parts.body not in found or parts.stamp not in found or len(set(found)) != len(found):
+        raise refusal(43, "wss-not-covered", parts.signature)
 
 
 def _body(root: _Element) -> tuple[str, _Element]:
@@ -175,16 +206,6 @@ def _body(root: _Element) -> tuple[str, _Element]:
 
 def _securities(root: _Element, soap: str) -> list[_Element]:
     return root.findall(f"{{{soap}}}Header/{_SECURITY}")
-
-
-def _parts(root: _Element, soap: str) -> tuple[_Element, _Element, _Element]:
-    """Give the Timestamp, the token and the signature of the one security header, which holds nothing else."""
-    securities = _securities(root, soap)
-    found = {str(child.tag): child for child in securities[0]} if len(securities) == 1 else {}
-    # (40) one security header with one Timestamp, one token and one signature, and no signature anywhere else
-    if found.keys() != {_TIMESTAMP, _TOKEN, SIGNATURE} or len(securities[0]) != len(found):
-        raise refusal(40, "wss-header", root, found=", ".join(etree.QName(tag).localname for tag in found) or str(len(securities)))
-    return found[_TIMESTAMP], found[_TOKEN], found[SIGNATURE]
 
 
 def check_ids(root: _Element) -> None:
@@ -207,9 +228,9 @@ def _times(stamp: _Element) -> tuple[datetime, datetime]:
         raise refusal(44, "wss-time", stamp, found=created[:40] or "-", until=expires[:40] or "-", at="-") from error
 
 
-def _leaf(token: _Element, written: Foreign) -> Certificate:
-    """Read the token, which the signature's KeyInfo must refer to."""
-    info = written.key_info
+def leaf_of(parts: Parts, written: Foreign) -> Certificate:
+    """Read the token, which the signature's KeyInfo must refer to; raises NotProven."""
+    token, info = parts.token, written.key_info
     holders = [] if info is None else list(info)
     references = list(holders[0]) if [h.tag for h in holders] == [f"{{{WSSE}}}SecurityTokenReference"] else []
     name = token.get(_WSU_ID)
@@ -224,7 +245,8 @@ def _leaf(token: _Element, written: Foreign) -> Certificate:
         raise refusal(41, "wss-token", token) from error
 
 
-def _check_signature(written: Foreign, leaf: Certificate, policy: Policy) -> None:
+def check_signature(written: Foreign, leaf: Certificate, policy: Policy) -> None:
+    """Refuse a signature by another algorithm or key than the policy takes, and a value that is not right."""
     # (5) exclusive C14N, (6) an allowed algorithm, (12) with a key that fits, (13) a value of the key's length, (15) that is right
     if written.canonicalization.get("Algorithm") != EXC_C14N:
         found = written.canonicalization.get("Algorithm", "-")
@@ -240,8 +262,8 @@ def _check_signature(written: Foreign, leaf: Certificate, policy: Policy) -> Non
         raise refusal(15, "signed-info", written.element, subject=leaf.subject)
 
 
-def _covered(reference: Reference, root: _Element, policy: Policy) -> _Element:
-    """Give the one element that a reference covers, its digest being right."""
+def covered(reference: Reference, root: _Element, policy: Policy) -> _Element:
+    """Give the one element that a reference covers, its digest being right; raises NotProven."""
     found = _target(reference, root)
     transforms = reference.transforms
     # (9) exclusive C14N and nothing else

@@ -174,3 +174,25 @@ def test_key_folder_is_wrong_usage(run: Run, write: Write, pretty: bytes, home: 
     ran = run("sign", write("good.xml", pretty), "--key", home / "pki", "--cert", home / "pki/parties/NSW.pem")
 
     assert ran.code == 2
+
+
+# --- beside the file -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"<a/>", b"\x00 no XML at all\r\n"])
+def test_any_file_is_signed_beside_it(run: Run, write: Write, system: tuple[object, ...], content: bytes) -> None:
+    file = write("a.bin", content)
+
+    signed = run("sign", file, *system, "--profile", "cms-detached")
+
+    assert (signed.code, signed.raw[:1]) == (0, b"\x30")
+    assert run("verify", file, "--signature", write("a.p7s", signed.raw)).code == 0
+    assert run("verify", write("b.bin", content + b"\n"), "--signature", write("a.p7s", signed.raw)).code == 1
+
+
+@pytest.mark.parametrize("other", [("--enveloped",), ("--as", "system")])
+def test_signature_beside_excludes_one_inside(run: Run, write: Write, system: tuple[object, ...], other: tuple[str, ...]) -> None:
+    ran = run("sign", write("a.xml", "<a/>"), *system, "--profile", "cms-detached", *other)
+
+    assert ran.code == 2
+    assert "excludes --as and --enveloped" in ran.err

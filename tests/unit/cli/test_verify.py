@@ -1,6 +1,8 @@
 """nsw verify: every signature, check by check, under the trust that was asked for."""
 
-from collections.abc import Callable
+import base64
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +13,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.model import PartyCode
+from gateway.security import beside, cms, wss
+from gateway.security.registry import CertificateFiles, to_pem
 from gateway.security.signer import sign_enveloped, sign_person, sign_system
+from gateway.security.statuses import Statuses
 from gateway.testing import builders
 from gateway.testing.applicant import declarant_key, party_key
+from gateway.testing.revoking import RevocationServer, revoking
+from gateway.transport.http import HttpTransport
 
 Write = Callable[[str, bytes | str], Path]
 Run = Callable[..., Any]
@@ -317,3 +325,128 @@ sends = { algorithms = ["rsa-sha512"] }
     ]
 
     assert 6 in failed
+
+
+# --- around and beside the document --------------------------------------------------------------------------------------
+
+PARTY = """[[party]]
+code = "XNG"
+identity = {{ name = "X", identity = "XNG", country = "VN", ministry = "X", organization = "X" }}
+sends = {{ signature = "{profile}" }}
+"""
+
+
+@pytest.fixture
+def declare(home: Path) -> Callable[[str], None]:
+    """Declare a party of a profile, with the portal's certificate."""
+
+    def put(profile: str) -> None:
+        folder = home / "rules" / "parties"
+        folder.mkdir(parents=True)
+        (folder / "x.toml").write_text(PARTY.format(profile=profile), "utf-8")
+        shutil.copy(home / "pki" / "parties" / "NSW.pem", home / "pki" / "parties" / "XNG.pem")
+
+    return put
+
+
+def test_message_signed_as_a_whole_is_explained(run: Run, write: Write, pki: Path, declare: Callable[[str], None]) -> None:
+    declare("wss-x509")
+    message = wss.sign(builders.soap(builders.message("10/01")), party_key(pki), at=datetime.now(UTC))
+    file = write("soap.xml", message)
+
+    ran, told = run("verify", file, "--as", "XNG", "--json"), run("verify", file, "--as", "XNG").out
+
+    assert ran.code == 0
+    assert ran.json.keys() == {"valid", "code", "signatures"}
+    (found,) = ran.json["signatures"]
+    assert {40, 41, 42, 43, 44, 22, 23} <= {check["number"] for check in found["checks"]}
+    assert "Signature 1 at /soap:Envelope/soap:Header/wsse:Security" in told
+    assert "✓ 44 The message's time" in told
+
+
+def test_party_that_signs_messages_must_have_signed_this_one(run: Run, write: Write, signed: bytes, declare: Callable[[str], None]) -> None:
+    declare("wss-x509")
+
+    ran = run("verify", write("soap.xml", builders.soap(signed)), "--as", "XNG")
+
+    assert ran.code == 1
+    assert "✗ 22 Required signature" in ran.out
+
+
+def test_message_changed_after_it_was_signed_is_not_valid(run: Run, write: Write, pki: Path) -> None:
+    message = wss.sign(builders.soap(builders.message("10/01")), party_key(pki), at=datetime.now(UTC))
+
+    ran = run("verify", write("soap.xml", message.replace(b"960", b"961")), "--json")
+
+    assert ran.code == 1
+    assert {16, 43} <= {c["number"] for s in ran.json["signatures"] for c in s["checks"] if not c["passed"]}
+
+
+@pytest.mark.parametrize("encoding", [serialization.Encoding.DER, serialization.Encoding.PEM])
+def test_detached_signature_is_explained(
+    run: Run, write: Write, pki: Path, declare: Callable[[str], None], encoding: serialization.Encoding
+) -> None:
+    declare("cms-detached")
+    document = builders.message("10/01")
+    der = cms.sign(document, party_key(pki), at=datetime.now(UTC))
+    pem = b"-----BEGIN CMS-----\n" + base64.encodebytes(der) + b"-----END CMS-----\n"
+    given = write("a.p7s", der if encoding is serialization.Encoding.DER else pem)
+
+    ran = run("verify", write("a.xml", document), "--signature", given, "--as", "XNG", "--json")
+
+    assert ran.code == 0
+    assert [c["number"] for c in ran.json["signatures"][0]["checks"]] == [12, 17, 18, 19, 20, 22, 23, 30, *range(50, 56), 60, 61]
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"-----BEGIN CMS-----\nAA\n-----END CMS-----\n", b"0" * 100_000])
+def test_signature_file_that_holds_none_fails_at_its_form(run: Run, write: Write, pretty: bytes, content: bytes) -> None:
+    ran = run("verify", write("a.xml", pretty), "--signature", write("a.p7s", content), "--json")
+
+    assert (ran.code, ran.json["code"]) == (1, "ERR00_CODE")
+    assert [c["number"] for c in ran.json["signatures"][0]["checks"]] == [50]
+
+
+def test_missing_signature_file_is_wrong_usage(run: Run, write: Write, pretty: bytes, tmp_path: Path) -> None:
+    assert run("verify", write("a.xml", pretty), "--signature", tmp_path / "none.p7s").code == 2
+
+
+def test_body_as_the_gateway_keeps_it_is_taken_apart(run: Run, write: Write, pki: Path) -> None:
+    document = builders.message("10/01")
+    kept = beside.write(document, cms.sign(document, party_key(pki), at=datetime.now(UTC)))
+
+    assert run("verify", write("body.bin", kept)).code == 0
+    assert run("verify", write("body.bin", kept.replace(b"960", b"961"))).code == 1
+
+
+# --- revocation, as the registry knows it --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def authority(home: Path) -> Iterator[RevocationServer]:
+    """An authority whose certificates are registered; the gateway's cache is empty."""
+    now = datetime.now(UTC)
+    with revoking(home / "ca", now=now) as server:
+        CertificateFiles(home / "pki").add_anchor("party", server.authority.certificate, at=now)
+        yield server
+
+
+def test_revocation_that_the_gateway_fetched_is_known(run: Run, write: Write, home: Path, authority: RevocationServer) -> None:
+    now = datetime.now(UTC)
+    key = authority.issue("NSW", now=now)
+    CertificateFiles(home / "pki").register(PartyCode("NSW"), key.certificates[0], at=now)
+    file = write("signed.xml", sign_system(builders.message("10/01"), key))
+    before = run("verify", file)
+
+    authority.revoke(key.certificates[0], now=now)
+    with HttpTransport() as transport:
+        statuses = Statuses(home / "cache" / "revocation", transport, clock=lambda: datetime.now(UTC), watch=lambda *_: None)
+        statuses.unknown(key.certificates[0], authority.authority.certificate, at=now)
+        statuses.refresh()
+    asked = dict(authority.asked)
+    after = run("verify", file, "--json")
+
+    assert before.code == 0
+    assert "✓ 61 Revocation status" in before.out
+    assert after.code == 1
+    assert [c["number"] for c in after.json["signatures"][0]["checks"] if not c["passed"]] == [60]
+    assert (asked, run("verify", file, "--trust", write("ca.pem", to_pem(authority.authority.certificate))).code) == (authority.asked, 0)
