@@ -81,3 +81,38 @@ def test_half_of_tls_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.M
 
     with pytest.raises(ValidationError, match="NSW_TLS_CERTIFICATE"):
         Settings()
+
+
+def test_heads_go_nowhere_until_places_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().heads_kept == {}
+
+    chosen = {
+        "HOME": tmp_path,
+        "HEADS_FILE": "/a/f",
+        "HEADS_MAIL": "a@b.vn",
+        "MAIL_SERVER": "m",
+        "MAIL_FROM": "g@b.vn",
+        "WITNESS": "LA=http://la",
+    }
+    for name, value in chosen.items():
+        monkeypatch.setenv(f"NSW_{name}", str(value))
+    kept = Settings().heads_kept
+
+    assert kept == {"file": Path("/a/f"), "mail": tmp_path / "heads" / "mail.jsonl", "witness": tmp_path / "heads" / "witness-LA.jsonl"}
+
+
+@pytest.mark.parametrize(
+    "value", ["https://la", "LA", "LA=", "=https://la", "LA=ftp://la", "L A=https://la", "../LA=https://la", "LA=https://a,https://b"]
+)
+def test_a_witness_without_party_or_address_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_WITNESS", value)
+
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_heads_by_mail_need_a_mail_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_HEADS_MAIL", "auditor@example.vn")
+
+    with pytest.raises(ValidationError, match="NSW_MAIL_SERVER"):
+        Settings()
