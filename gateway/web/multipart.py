@@ -1,7 +1,7 @@
 """A document with attachments as one multipart body: taken apart while it comes, nothing but the document held in memory.
 
 The document is the part called `document`, or else the first whose media type is XML. Its detached signature, where it has one, is the
-part of a signature's media type that is called `signature` or has a signature's usual file name. Every other part is an attachment and
+part of a signature's media type that is called `signature`, or whose file is called `smime.p7s`. Every other part is an attachment and
 opaque.
 """
 
@@ -34,7 +34,7 @@ PLAIN = frozenset({"", "binary", "8bit", "7bit"})  # encodings that encode nothi
 BASE64 = "base64"  # of a signature alone, as S/MIME writes it
 OPAQUE = "application/octet-stream"
 DOCUMENT, SIGNATURE = "document", "signature"
-SIGNATURE_FILES = frozenset({"signature.p7s", "smime.p7s"})
+SIGNATURE_FILE = "smime.p7s"  # what S/MIME calls it
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}(?:; ?[\w-]{1,32}=[\w.+-]{1,64}){0,3}", re.ASCII)
 _BOUNDARY = re.compile(r"[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]", re.ASCII)  # RFC 2046, 5.1.1
 _SILENT = logging.Logger("multipart", level=logging.CRITICAL + 1)  # noqa: LOG001  # never registered, so silent: the parser would quote
@@ -142,7 +142,7 @@ class Parcel:
         media_type = self._headers.get("content-type", OPAQUE).strip()
         called = _parameter(self._headers, "content-disposition", "name")
         plain = media_type.partition(";")[0].strip().lower()
-        if plain in beside.MEDIA_TYPES and (called == SIGNATURE or _filename(self._headers) in SIGNATURE_FILES):
+        if plain in beside.MEDIA_TYPES and (called == SIGNATURE or _filename(self._headers) == SIGNATURE_FILE):
             self._begin_signature(encoding)
             return
         if encoding not in PLAIN:

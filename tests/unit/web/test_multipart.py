@@ -224,7 +224,7 @@ def signature_of(*parts: bytes) -> bytes:
         (named("signature"), P7S),
         (named("signature", "a.p7s"), "Content-Type: application/x-pkcs7-signature"),
         ('Content-Disposition: attachment; filename="smime.p7s"', P7S),
-        ('Content-Disposition: attachment; filename="signature.p7s"', P7S, "Content-Transfer-Encoding: binary"),
+        ('Content-Disposition: attachment; filename="smime.p7s"', P7S, "Content-Transfer-Encoding: binary"),
     ],
 )
 def test_signature_is_known_by_its_media_type_and_name(headers: tuple[str, ...]) -> None:
