@@ -24,6 +24,7 @@ from .evidence.stamper import FAREWELL_SECONDS, stamp
 from .evidence.stamper import LOOK_SECONDS as STAMP_SECONDS
 from .evidence.stamping import Stamps
 from .evidence.timestamps import Authorities
+from .evidence.vouching import followed
 from .evidence.witness import Witness
 from .evidence.witnessing import Asking, read_key
 from .hub import Hub, Store
@@ -73,7 +74,7 @@ from .security.randomness import Randomness
 from .security.registry import CertificateFiles
 from .security.sealer import EnvelopeSealer
 from .security.stamps import PURPOSE as TSA
-from .security.statuses import Statuses
+from .security.statuses import Statuses, held
 from .security.trust import Trust
 from .store.engine import file_of, kind_of, open_database, open_standby
 from .store.listening import Listening
@@ -220,13 +221,14 @@ def build(settings: Settings) -> Hub:
     adapters = discover()
     schemas = load_schemas(settings)
     rules = load_rules(settings, schemas, adapters)
-    statuses = Statuses(settings.home / "cache" / "revocation", HttpTransport(ca_file=settings.outgoing_ca), clock=now, watch=telemetry)
+    statuses = Statuses(_revocation(settings), HttpTransport(ca_file=settings.outgoing_ca), clock=now, watch=telemetry)
     trust = Trust(settings.pki, own=own_key(settings), statuses=statuses)
     key = trust.own_key()
     authorities = _authorities(settings, trust)
     sealer = EnvelopeSealer(key, now, stamp=(lambda data: authorities.stamp(data).token) if authorities else None)
     upgrade(settings.database)
     database, entropy = open_database(settings.database), Randomness()
+    statuses.follow(lambda: followed(own_certificates(settings.pki), Stamps(database, clock=now), _authorities_known(settings)))
     payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=entropy))
     attachments = keep_attachments(settings, database, payloads.cipher, entropy=entropy)
     standby = StandbyFirst(open_standby(settings.database_read_url), database) if settings.database_read_url else None
@@ -361,7 +363,22 @@ def _evidence(
         key=key,
         report=write_reports,
         own=lambda: own_certificates(settings.pki),
+        issuers=lambda: _authorities_known(settings),
+        statuses=partial(held, _revocation(settings)),
+        beside=cache(lambda: keep_attachments(settings, database, payloads.cipher, entropy=os.urandom)),
     )
+
+
+def _authorities_known(settings: Settings) -> tuple[Certificate, ...]:
+    """Give every certificate that may have issued a signer's, a time-stamp authority's or the gateway's own."""
+    trust = Trust(settings.pki)
+    anchors = (certificate for found in trust.registry.anchors.values() for certificate in found.certificates)
+    return tuple(dict.fromkeys((*anchors, *tsa_anchors(settings, trust), *own_certificates(settings.pki))))
+
+
+def _revocation(settings: Settings) -> Path:
+    """Say where lists and OCSP answers are kept."""
+    return settings.home / "cache" / "revocation"
 
 
 def _expiry(settings: Settings, held: Callable[[], Sequence[Holding]], database: Database, *, watch: Watch) -> Rounds:

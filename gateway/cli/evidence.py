@@ -1,6 +1,7 @@
 """nsw evidence: write everything that proves a message into one file, and verify such a file without gateway, database or network."""
 
 from collections.abc import Sequence
+from io import SEEK_END
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,13 @@ from rich.text import Text
 
 from gateway.bootstrap import open_store
 from gateway.errors import GatewayError, Problem, explain, remedy
+from gateway.evidence.packing import MAX_BYTES
 from gateway.evidence.verify import Check, Verdict, verify_container
 from gateway.security import certificates
 from gateway.security.certificates import Certificate
 
 from .asking import asker
-from .files import read_archive, read_small, write_document
+from .files import read_small, reading, writing
 from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, people, refuse, say, settings
 
 app = typer.Typer(no_args_is_help=True, help="Evidence: one file that proves a message's whole history, to whoever has it.")
@@ -24,6 +26,9 @@ TITLE_CELLS = 24  # of a check's title; the longest in either language
 
 Messages = Annotated[list[str], typer.Argument(metavar="ID...", help="The gateway's ids of messages, as 'nsw messages list' shows them.")]
 Output = Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the container goes, such as evidence.asice.")]
+Attachments = Annotated[
+    bool, typer.Option("--attachments/--no-attachments", help="With the attachments themselves, or with their digests alone.")
+]
 Container = Annotated[Path, typer.Argument(metavar="FILE", help="A container that 'nsw evidence export' wrote.")]
 Trusted = Annotated[
     list[Path] | None,
@@ -32,18 +37,18 @@ Trusted = Annotated[
 
 
 @app.command()
-def export(messages: Messages, *, output: Output, as_json: AsJson = False) -> None:
-    """Write documents, receipts, what was exchanged, the ledger's proof and a report into one signed container."""
+def export(messages: Messages, *, output: Output, attachments: Attachments = True, as_json: AsJson = False) -> None:
+    """Write documents, attachments, receipts, what was exchanged, the ledger's proof and a report into one signed container."""
     try:
-        with open_store(settings()) as store:
-            data = store.evidence.export(messages, by=asker())
+        with open_store(settings()) as store, writing(output) as file:
+            store.evidence.export(messages, file, by=asker(), attachments=attachments)
+            size = file.seek(0, SEEK_END)
     except GatewayError as error:
         refuse(error, as_json=as_json)
-    write_document(output, data)
     if as_json:
-        emit({"messages": list(dict.fromkeys(messages)), "file": str(output), "bytes": len(data)})
+        emit({"messages": list(dict.fromkeys(messages)), "file": str(output), "bytes": size})
     else:
-        told = say("evidence-written", count=str(len(set(messages))), file=str(output), bytes=f"{len(data):,}")
+        told = say("evidence-written", count=str(len(set(messages))), file=str(output), bytes=f"{size:,}")
         paragraph(people(), Text(f"✓ {told}", style="green"), indent=0, hanging=2)
 
 
@@ -52,7 +57,9 @@ def verify(file: Container, *, trust: Trusted = None, as_json: AsJson = False) -
     """Verify a container with nothing but the file and trust anchors. Ends with 1 where any check fails."""
     if not trust:
         misuse("evidence-trust")
-    verdict = verify_container(read_archive(file), [c for path in trust for c in _certificates(path)])
+    trusted = [c for path in trust for c in _certificates(path)]
+    with reading(file, MAX_BYTES) as container:
+        verdict = verify_container(container, trusted)
     if as_json:
         emit(verdict.as_json(language()))
     else:
@@ -81,7 +88,7 @@ def _print(console: Console, name: str, verdict: Verdict) -> None:
 
 def _print_check(console: Console, check: Check) -> None:
     spoken = language()
-    sign, style = (("✓", "green"), "dim") if check.passed else (("✗", "red"), "bold")
+    sign, style = (("✗", "red"), "bold") if not check.passed else (("!", "yellow"), "") if check.doubtful else (("✓", "green"), "dim")
     title = set_cell_size(explain(Problem(text=f"container.check-{check.number}"), spoken), TITLE_CELLS)
     paragraph(
         console, Text.assemble(sign, f" {check.number:>2} {title} ", (check.detail(spoken), style)), indent=2, hanging=TITLE_CELLS + 6

@@ -2,7 +2,11 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
 from uuid import uuid4
 
 from gateway.xml.parse import MAX_BYTES
@@ -11,6 +15,7 @@ from .output import misuse
 
 STANDARD = Path("-")
 MAX_ARCHIVE = 1 << 30  # bytes; ours have some 20 MB
+CHUNK = 1_048_576  # bytes of a stream that are held
 MAX_PEM = 1_000_000  # bytes; a bundle of every licensed authority has 60 KB
 
 
@@ -37,15 +42,48 @@ def read_archive(path: Path) -> bytes:
 
 def write_document(path: Path, data: bytes) -> None:
     """Write beside the target and take its place at once; ends with 2 where that cannot be done."""
+    with writing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file beside the target that takes its place at the end, unless something is raised; ends with 2 where that cannot be done."""
     staged = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
         if path.is_dir():
             raise IsADirectoryError
-        staged.write_bytes(data)
+        with staged.open("x+b") as file:
+            yield file
         staged.replace(path)
     except OSError as error:
-        staged.unlink(missing_ok=True)
         misuse("file-not-written", path=path, reason=reason_of(error))
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: Path, most: int) -> Iterator[BinaryIO]:
+    """Give a file of any size that can be searched; a stream is put down first, one byte more than `most` of it at most.
+
+    Ends with 2 where it cannot be read.
+    """
+    try:
+        with sys.stdin.buffer if path == STANDARD else path.open("rb") as file:
+            if file.seekable():
+                yield file
+                return
+            with TemporaryFile() as put_down:
+                while most >= 0 and (chunk := file.read(min(CHUNK, most + 1))):
+                    put_down.write(chunk)
+                    most -= len(chunk)
+                yield put_down
+    except FileNotFoundError:
+        misuse("file-missing", path=path)
+    except IsADirectoryError:
+        misuse("file-is-folder", path=path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        misuse("file-not-read", path=path, reason=reason_of(error))
 
 
 def check_folder(path: Path) -> Path:

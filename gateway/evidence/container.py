@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
+from typing import BinaryIO
 
 from gateway.security.certificates import Certificate
 from gateway.security.keys import SigningKey
 
 from .heads import SignedHead, write_signed
 from .ledger import ProvedLeaf
-from .packing import pack
+from .packing import Content, digest_of, pack
 from .record import NAME, EventPart, HeadPart, MessagePart, Record, write_record
 from .seal import MANIFEST, PLACE, manifest, seal
 from .timestamps import Stamp
@@ -32,7 +33,7 @@ class Exhibit:
     """What there is of one message: what is told of it, its files by their names below its folder, and its leaves under trees."""
 
     told: MessagePart
-    files: Mapping[str, bytes] = field(repr=False)
+    files: Mapping[str, Content] = field(repr=False)
     leaves: Sequence[tuple[int, ProvedLeaf]] = ()
     waiting: int = 0
 
@@ -47,8 +48,11 @@ class Gathered:
     revocations: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def write_container(gathered: Gathered, key: SigningKey, *, at: datetime, report: Report) -> bytes:
-    """Write and sign a container. Raises ValueError for a file's name that no container has."""
+def write_container(gathered: Gathered, key: SigningKey, into: BinaryIO, *, at: datetime, report: Report) -> None:
+    """Write and sign a container, to a file that can be searched.
+
+    Raises NotValid where it would be too large, and what a file raises that is read meanwhile.
+    """
     record = Record(
         format="nsw evidence 1",
         made_at=at,
@@ -56,14 +60,15 @@ def write_container(gathered: Gathered, key: SigningKey, *, at: datetime, report
         heads=tuple(map(_head, gathered.trees)),
         messages=tuple(map(_message, gathered.exhibits)),
     )
-    files = {README: _readme(), NAME: write_record(record), **report(record)}
+    files: dict[str, Content] = {README: _readme(), NAME: write_record(record), **report(record)}
     for exhibit in gathered.exhibits:
         files |= {_place(exhibit, name): content for name, content in exhibit.files.items()}
     files |= {_stamp_file(tree): tree.stamp.token for tree in gathered.trees if tree.stamp}
     held = gathered.certificates | set(key.certificates)
     files |= {f"certificates/{c.sha256}.cer": c.der for c in sorted(held, key=lambda c: c.sha256)}
     files |= {f"revocation/{name}": content for name, content in gathered.revocations.items()}
-    return pack({**files, MANIFEST: manifest(files), PLACE: seal(files, key, at=at)})
+    digests = {name: digest_of(content) for name, content in files.items()}
+    pack({**files, MANIFEST: manifest(files), PLACE: seal(digests, key, at=at)}, into)
 
 
 def _head(tree: Tree) -> HeadPart:

@@ -1,6 +1,5 @@
 """Gathers what proves messages out of a gateway's database: content as kept, what was exchanged, leaves, heads, stamps."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -23,7 +22,7 @@ from . import sql
 from .answers import ANSWER, BODY, DOCUMENT, Exchange, answer_of, exchange
 from .container import Exhibit, Gathered, Report, Tree, write_container
 from .ledger import Ledger, Proof, ProvedLeaf
-from .packing import Content, Streamed
+from .packing import Content, Streamed, digest_of_file
 from .record import AttachmentPart, DeliveryPart, MessagePart, SignerPart
 from .signers import signers_in
 from .stamping import Stamps
@@ -64,8 +63,7 @@ class Evidence:
         self.ledger.sign(key)
         gathered = self._gather(dict.fromkeys(messages), key, viewer, attachments=attachments)
         write_container(gathered, key, into, at=self.clock(), report=self.report)
-        into.seek(0)
-        digest = hashlib.file_digest(into, "sha256").hexdigest()
+        digest = digest_of_file(into)  # leaves the file at its end
         self.database.commit(lambda tx: _tell(tx, messages, by=by, digest=digest))
 
     def _gather(self, messages: Iterable[str], key: SigningKey, viewer: Viewer, *, attachments: bool) -> Gathered:

@@ -11,6 +11,7 @@ from .packing import MAX_FILES, MAX_NAME
 NAME = "evidence.json"
 MAX_BYTES = 32 * 1024 * 1024
 MAX_EVENTS = 20_000  # of one message; one that is tried for a month has some 5,000
+MAX_ATTACHMENTS = 1000  # of one message, as the REST interface counts them
 MAX_PATH = 64  # a tree of 2^63 leaves
 
 Text = Annotated[str, Field(max_length=4000)]
@@ -49,6 +50,32 @@ class DeliveryPart(_Part):
     updated_at: AwareDatetime
 
 
+class AttachmentPart(_Part):
+    """What came beside a document: its name as its sender has it; `file` is empty where the content was left out."""
+
+    number: int
+    name: Text
+    media_type: Text
+    size: int
+    sha256: Hash
+    file: FileName
+
+
+class ReceiptPart(_Part):
+    """An answer: the gateway's, or the partner's to the request in `about`; `signer` is the certificate in it, empty where nobody signed.
+
+    `at` is the time of the event that the ledger has of it.
+    """
+
+    file: FileName
+    about: FileName
+    party: Text
+    delivery: Text
+    at: AwareDatetime
+    signer: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+    name: Text
+
+
 class EventPart(_Part):
     """One leaf under the head of `head` leaves: its exact text, its position, and the path to the root, in hex."""
 
@@ -75,6 +102,8 @@ class MessagePart(_Part):
     code: Text
     signers: tuple[SignerPart, ...]
     deliveries: tuple[DeliveryPart, ...]
+    attachments: Annotated[tuple[AttachmentPart, ...], Field(max_length=MAX_ATTACHMENTS)]
+    receipts: Annotated[tuple[ReceiptPart, ...], Field(max_length=MAX_FILES)]
     events: Annotated[tuple[EventPart, ...], Field(max_length=MAX_EVENTS)]
     waiting: int
     files: Annotated[tuple[FileName, ...], Field(max_length=MAX_FILES)]

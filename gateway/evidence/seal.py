@@ -5,7 +5,7 @@ It has one form: what was read of a signature is written again and must give the
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -42,9 +42,8 @@ class Seal:
     value: bytes
 
 
-def seal(files: Mapping[str, bytes], key: SigningKey, *, at: datetime) -> bytes:
-    """Sign files by their names; gives what stands at PLACE. `at` counts to the second."""
-    digests = {name: hashlib.sha256(content).digest() for name, content in files.items()}
+def seal(digests: Mapping[str, bytes], key: SigningKey, *, at: datetime) -> bytes:
+    """Sign files by their names and SHA-256; gives what stands at PLACE. `at` counts to the second."""
     bare = Seal(at=at, digests=digests, chain=key.certificates, method=key.algorithm, value=b"")
     value = key.sign(_signed_info(bare).encode())
     return _written(Seal(at=at, digests=digests, chain=key.certificates, method=key.algorithm, value=value))
@@ -67,7 +66,7 @@ def holds(found: Seal) -> bool:
     return method is not None and verify_value(found.chain[0].key, method, found.value, _signed_info(found).encode())
 
 
-def manifest(names: Mapping[str, bytes]) -> bytes:
+def manifest(names: Iterable[str]) -> bytes:
     """Write the manifest that ASiC-E takes over from OpenDocument: every file with its media type."""
     entries = (("/", "application/vnd.etsi.asic-e+zip"), *((name, media_type(name)) for name in names))
     lines = (f'<m:file-entry m:full-path="{name}" m:media-type="{kind}"></m:file-entry>' for name, kind in entries)

@@ -15,6 +15,7 @@ from gateway.security.certificates import Certificate
 from gateway.xml.namespaces import DS, XADES132
 from gateway.xml.parse import parse
 
+from .messages import certificates_in, open_message
 from .record import SignerPart
 
 _MAX_TEXT = 400
@@ -26,16 +27,20 @@ def own_certificates(pki: Path) -> tuple[Certificate, ...]:
     return tuple(certificate for path in sorted(pki.glob("gateway*.cert.pem")) for certificate in _read(path))
 
 
-def signers_in(document: bytes, verified: Sequence[Mapping[str, Any]]) -> tuple[list[SignerPart], frozenset[Certificate]]:
-    """Tell who signed a document, among those whose signatures were verified when it came; gives every certificate in it too."""
+def signers_in(document: bytes, around: bytes, verified: Sequence[Mapping[str, Any]]) -> tuple[list[SignerPart], frozenset[Certificate]]:
+    """Tell who signed a document, or the request around it, among those whose signatures were verified when it came.
+
+    Gives every certificate in both too.
+    """
     try:
         signatures = list(parse(document).iter(f"{{{DS}}}Signature")) if document else []
     except GatewayError:
         signatures = []
     found = [(list(_certificates(signature)), _time(signature)) for signature in signatures]
-    by_digest = {chain[0].sha256: (chain[0], time) for chain, time in found if chain}
+    outside = certificates_in(open_message(around))
+    by_digest = {c.sha256: (c, None) for c in outside} | {chain[0].sha256: (chain[0], time) for chain, time in found if chain}
     signers = [_signer(each, *by_digest[each["certificate_sha256"]]) for each in verified if each["certificate_sha256"] in by_digest]
-    return signers, frozenset(certificate for chain, _ in found for certificate in chain)
+    return signers, frozenset((*outside, *(certificate for chain, _ in found for certificate in chain)))
 
 
 def _read(path: Path) -> tuple[Certificate, ...]:

@@ -73,4 +73,4 @@ A, O = ATTEMPTS.c, OUTCOMES.c  # noqa: E741  # as the other tables' letters
 REQUESTS = (
     select(A.token, A.number, A.request).where(A.delivery == bindparam("delivery")).order_by(A.noted_at.desc()).limit(bindparam("most"))
 )
-REPLY = select(O.reply).where(O.delivery == bindparam("delivery"), O.token == bindparam("token"))
+REPLY = select(O.reply, O.settled_at).where(O.delivery == bindparam("delivery"), O.token == bindparam("token"))

@@ -77,6 +77,12 @@ def certificates_in(token: bytes) -> tuple[Certificate, ...]:
     return cms.read(token, _INFO).certificates
 
 
+def stamped_by(token: bytes, known: Sequence[Certificate]) -> Certificate:
+    """Give whose key a token is under: a certificate in it or, where it has none, a known one. Raises NotProven where there is none."""
+    signed = cms.read(token, _INFO)
+    return cms.signer_of(signed, signed.certificates or tuple(known))[0]
+
+
 def _token(reply: Reply) -> bytes:
     """Take the token out of an answer; raises NotProven where there is none."""
     if reply.status != HTTPStatus.OK:

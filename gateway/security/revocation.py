@@ -41,6 +41,12 @@ def read_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
     return tuple(x509.load_pem_x509_crl(_PEM + part) for part in data.split(_PEM)[1:])
 
 
+def list_in_der(data: bytes) -> bytes:
+    """Write one revocation list, PEM or DER, as DER; raises ValueError."""
+    (crl,) = read_crls(data)
+    return crl.public_bytes(serialization.Encoding.DER)
+
+
 def check(
     path: Sequence[Certificate], crls: Sequence[x509.CertificateRevocationList], *, at: datetime, place: _Element | None = None
 ) -> int:
@@ -77,10 +83,19 @@ def signed_by(crl: x509.CertificateRevocationList, issuer: Certificate) -> bool:
 
 def read_list(data: bytes, issuer: Certificate, *, now: datetime) -> Answer:
     """Read a revocation list of an issuer; raises ValueError, whose word says why it is not believed (SIG-62)."""
+    crl = _believed(data, issuer)
+    try:
+        entries = {entry.serial_number: entry.revocation_date_utc for entry in crl}
+    except _BAD_INPUT as error:
+        raise ValueError("unreadable") from error
+    return _answer(entries, crl.last_update_utc, crl.next_update_utc, now=now)
+
+
+def _believed(data: bytes, issuer: Certificate) -> x509.CertificateRevocationList:
+    """Read a list that is its issuer's, whenever it was made; raises ValueError."""
     try:
         (crl,) = read_crls(data)
         hashed, plain, whole = crl.signature_hash_algorithm, _is_plain(crl), _may_list(issuer)
-        entries = {entry.serial_number: entry.revocation_date_utc for entry in crl}
     except _BAD_INPUT as error:
         raise ValueError("unreadable") from error
     # (62) a complete list of this very issuer, signed by it with SHA-256 or better, begun and not over
@@ -88,7 +103,7 @@ def read_list(data: bytes, issuer: Certificate, *, now: datetime) -> Answer:
         raise ValueError("not-the-issuers")
     if not plain:
         raise ValueError("partial")
-    return _answer(entries, crl.last_update_utc, crl.next_update_utc, now=now)
+    return crl
 
 
 def ask(certificate: Certificate, issuer: Certificate) -> bytes:
@@ -116,6 +131,39 @@ def read_answer(data: bytes, certificate: Certificate, issuer: Certificate, *, n
     if status is ocsp.OCSPCertStatus.UNKNOWN:
         raise ValueError("unknown")
     return _answer({certificate.x509.serial_number: since} if since else {}, began, until, now=now)
+
+
+# --- what was kept -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an authority said of one certificate, at a time and until a time: since when it is revoked, None where it is not."""
+
+    since: datetime | None
+    began: datetime
+    until: datetime
+
+
+def told_by_list(data: bytes, certificate: Certificate, issuer: Certificate) -> Told:
+    """Read what a list says of a certificate, however old the list is; raises ValueError where it is not believed (SIG-62)."""
+    crl = _believed(data, issuer)
+    try:
+        entry = crl.get_revoked_certificate_by_serial_number(certificate.x509.serial_number)
+    except _BAD_INPUT as error:
+        raise ValueError("unreadable") from error
+    began = crl.last_update_utc
+    return Told(since=entry.revocation_date_utc if entry else None, began=began, until=crl.next_update_utc or began + UNSTATED)
+
+
+def told_by_answer(data: bytes, certificate: Certificate, issuer: Certificate) -> Told:
+    """Read what an OCSP answer says of a certificate, however old it is; raises ValueError where it is not believed (SIG-63)."""
+    try:
+        began = ocsp.load_der_ocsp_response(data).this_update_utc
+    except _BAD_INPUT as error:
+        raise ValueError("unreadable") from error
+    found = read_answer(data, certificate, issuer, now=began)
+    return Told(since=found.revoked.get(certificate.x509.serial_number), began=began, until=found.until)
 
 
 def _answer(revoked: Mapping[int, datetime], began: datetime, until: datetime | None, *, now: datetime) -> Answer:

@@ -6,6 +6,7 @@ SIG-60 and SIG-61 judge messages; SIG-62 and SIG-63 say which lists and answers 
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -23,7 +24,7 @@ from gateway.ports import Clock, Transport, Watch
 
 from .certificates import Certificate
 from .refusal import refusal
-from .revocation import Answer, ask, read_answer, read_list
+from .revocation import Answer, ask, list_in_der, read_answer, read_list, told_by_answer, told_by_list
 from .writing import put
 
 Rule = Literal["require", "prefer", "off"]  # what an unknown status does: refuses, is told to staff; off asks nobody
@@ -41,6 +42,7 @@ MAX_SOURCES = 2  # of each kind, of one certificate
 _NO_EXTENSION = (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 Chain = tuple[Certificate, ...]
+Follow = Callable[[], Iterable[tuple[Certificate, Certificate]]]  # certificates, each with its issuer; may raise Unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,11 @@ class Statuses:
         self._bell = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="revocation", daemon=True)
+        self._followed: Follow = tuple
+
+    def follow(self, followed: Follow) -> None:
+        """Ask for certificates of which the flow asks nothing, too: what evidence of later times rests on."""
+        self._followed = followed
 
     def start(self) -> None:
         """Begin to ask."""
@@ -125,6 +132,7 @@ class Statuses:
     def refresh(self) -> None:
         """Ask for every status that is missing or old; a host that is away is asked once."""
         away: set[str] = set()
+        self._take_up()
         with self._adding:
             wanted = list(self._wanted.items())
         for certificate, each in wanted:
@@ -132,6 +140,15 @@ class Statuses:
                 return
             if not any(self._list_current(each, url) or self._get_list(each, url, away) for url in each.lists):
                 self._get_answer(certificate, each, away)
+
+    def _take_up(self) -> None:
+        """Ask for what is followed, too; where that cannot be said now, it is the next time."""
+        try:
+            for certificate, issuer in self._followed():
+                if certificate not in self._wanted:
+                    self._want(certificate, issuer)
+        except Unavailable as error:
+            self._watch("revocation.away", {"code": error.problems[0].text, "host": "-"})
 
     def _list_current(self, wanted: Wanted, url: str) -> bool:
         held = self._lists.get((wanted.issuer, url))
@@ -146,7 +163,7 @@ class Statuses:
             return read_list(data, wanted.issuer, now=now)
 
         request = Request(endpoint=url, action="", body=b"", method="GET", reply_bytes=MAX_LIST_BYTES)
-        found = self._obtain(f"{wanted.issuer.sha256} {url}", request, read, away, held=self._lists.get((wanted.issuer, url)))
+        found = self._obtain(_name(wanted.issuer, url), request, read, away, held=self._lists.get((wanted.issuer, url)))
         if found is None:
             return False
         while len(self._lists) >= MAX_LISTS and (wanted.issuer, url) not in self._lists:
@@ -165,7 +182,7 @@ class Statuses:
             headers = {"content-type": "application/ocsp-request", "accept": "application/ocsp-response"}
             body = ask(certificate, wanted.issuer)
             request = Request(endpoint=url, action="", body=body, headers=headers, reply_bytes=MAX_ANSWER_BYTES)
-            found = self._obtain(f"{certificate.sha256} {url}", request, read, away, held=held)
+            found = self._obtain(_name(certificate, url), request, read, away, held=held)
             if found is not None:
                 self._answers[certificate] = found
                 return
@@ -174,7 +191,7 @@ class Statuses:
         self, name: str, request: Request, read: Callable[[bytes, datetime], Answer], away: set[str], *, held: Answer | None
     ) -> Answer | None:
         """Take what the folder holds where that is fresh and nothing is known yet, else ask; None where neither gives an answer."""
-        place = self._folder / f"{hashlib.sha256(name.encode()).hexdigest()}.der"
+        place = self._folder / name
         kept = _kept(place, read) if held is None else None
         if kept is not None and self._is_fresh(kept):
             return kept
@@ -212,6 +229,25 @@ class Statuses:
             except Exception as error:  # noqa: BLE001  # a defect must not end the thread that knows of every later revocation
                 self._watch("revocation.defect", {"defect": type(error).__name__})
             self._bell.wait(self._every)
+
+
+def held(folder: Path, certificate: Certificate, issuer: Certificate) -> Iterator[tuple[str, bytes]]:
+    """Give what was fetched last about a certificate and is believed, of whatever age: the kind, "crl" or "ors", and it in DER."""
+    for url in _list_urls(certificate):
+        with suppress(OSError, ValueError):
+            data = (folder / _name(issuer, url)).read_bytes()
+            told_by_list(data, certificate, issuer)
+            yield "crl", list_in_der(data)
+    for url in _responder_urls(certificate):
+        with suppress(OSError, ValueError):
+            data = (folder / _name(certificate, url)).read_bytes()
+            told_by_answer(data, certificate, issuer)
+            yield "ors", data
+
+
+def _name(about: Certificate, url: str) -> str:
+    """Name the file of what was fetched about a certificate, or about whatever one issued."""
+    return hashlib.sha256(f"{about.sha256} {url}".encode()).hexdigest() + ".der"
 
 
 def _kept(place: Path, read: Callable[[bytes, datetime], Answer]) -> Answer | None:

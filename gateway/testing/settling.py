@@ -32,10 +32,10 @@ class Time:
         self.wakes.append(None)
 
 
-def end(outbox: Outbox, claim: Claim, outcome: Outcome, time: Time) -> State:
+def end(outbox: Outbox, claim: Claim, outcome: Outcome, time: Time, *, reply: bytes = b"reply") -> State:
     """Settle a claim by its outcome; gives the state it came to."""
     step = next_step(claim.state, outcome, attempt=claim.attempt, policy=POLICY, now=time(), key=claim.delivery)
-    outbox.settle(claim, step, outcome, Reply(status=200, body=b"reply"))
+    outbox.settle(claim, step, outcome, Reply(status=200, body=reply))
     return step.to
 
 

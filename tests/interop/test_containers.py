@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.evidence.packing import pack, unpack
 from gateway.security.cipher import FileCipher
 from gateway.security.keys import load_key
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
-from gateway.testing.evidence import hold_court
+from gateway.testing.evidence import hold_court, packed, unpacked
 from gateway.testing.settling import Time
 from gateway.testing.signing import Bench
 
@@ -25,11 +24,11 @@ def test_dss_passes_a_container_and_refuses_an_altered_one(bench: Bench, dss: Ca
     upgrade(url)
     key = load_key(bench.folder / "gateway.key.pem", bench.folder / "gateway.cert.pem")
     with closing(open_database(url, clock=time)) as database:
-        court = hold_court(database, FileCipher(tmp_path / "keys", entropy=os.urandom), bench, time, key)
+        court = hold_court(database, FileCipher(tmp_path / "keys", entropy=os.urandom), bench, time=time, key=key)
         container = court.export(court.deliver())
-    files = unpack(container)[0]
+    files = unpacked(container)[0]
     (tmp_path / "good.asice").write_bytes(container)
-    (tmp_path / "altered.asice").write_bytes(pack(files | {"evidence.json": files["evidence.json"] + b" "}))
+    (tmp_path / "altered.asice").write_bytes(packed(files | {"evidence.json": files["evidence.json"] + b" "}))
 
     at = (time() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     told = dss(bench.folder / "gateway.cert.pem", at, tmp_path / "good.asice", tmp_path / "altered.asice")

@@ -15,11 +15,11 @@ import pytest
 
 from gateway.bootstrap import build
 from gateway.config import Settings
-from gateway.evidence.packing import unpack
 from gateway.model import MessageId, uuid7
 from gateway.security.signer import sign_system
 from gateway.testing import builders
 from gateway.testing.applicant import party_key
+from gateway.testing.evidence import unpacked
 
 Run = Callable[..., Any]
 
@@ -61,7 +61,7 @@ def test_exports_what_verify_accepts(run: Run, messages: tuple[str, ...], home: 
 
     assert (written.code, written.json["messages"]) == (0, list(messages))
     assert (checked.code, checked.json["valid"], checked.json["messages"]) == (0, True, list(messages))
-    assert {check["number"] for check in checked.json["checks"] if check["passed"]} == set(range(1, 13))
+    assert {check["number"] for check in checked.json["checks"] if check["passed"]} == set(range(1, 16))
     assert all(check.keys() == {"number", "name", "passed", "detail"} for check in checked.json["checks"])
     assert all(file.keys() == {"name", "passed"} and file["passed"] for file in checked.json["files"])
 
@@ -102,7 +102,7 @@ def test_another_gateways_certificate_is_not_enough(run: Run, exported: Path, ho
 
 
 def test_refused_messages_have_evidence_of_their_refusal(run: Run, messages: tuple[str, ...], exported: Path) -> None:
-    files = unpack(exported.read_bytes())[0]
+    files = unpacked(exported.read_bytes())[0]
 
     assert run("evidence", "export", messages[1], "--output", exported, "--json").code == 0
     assert {f"messages/{messages[1]}/body.bin", f"messages/{messages[1]}/answer.bin"} <= files.keys()

@@ -28,7 +28,7 @@ def _hold(folder: Path, bench: Bench) -> Iterator[Court]:
     upgrade(url)
     with closing(open_database(url, clock=time)) as database:
         key = load_key(bench.folder / "gateway.key.pem", bench.folder / "gateway.cert.pem")
-        yield hold_court(database, FileCipher(folder / "keys", entropy=os.urandom), bench, time, key)
+        yield hold_court(database, FileCipher(folder / "keys", entropy=os.urandom), bench, time=time, key=key)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,9 @@ import pytest
 
 from gateway.errors import NotReadable
 from gateway.evidence import packing
-from gateway.evidence.packing import MIMETYPE, pack, unpack
+from gateway.evidence.packing import MIMETYPE
+from gateway.testing.evidence import packed as pack
+from gateway.testing.evidence import unpacked as unpack
 
 FILES = {"a.txt": b"one", "META-INF/b.xml": b"two" * 100}
 

@@ -5,15 +5,14 @@ from html import unescape
 
 import pytest
 
-from gateway.evidence.packing import unpack
 from gateway.evidence.record import SignerPart, read_record
 from gateway.evidence.report import MAX_TIMELINE, page_of, write_reports
-from gateway.testing.evidence import Court
+from gateway.testing.evidence import Court, unpacked
 
 
 @pytest.fixture(scope="module")
 def files(court: Court) -> dict[str, bytes]:
-    return unpack(court.export(court.deliver()))[0]
+    return unpacked(court.export(court.deliver()))[0]
 
 
 @pytest.mark.parametrize(("language", "label"), [("vi", "Thời gian ký"), ("en", "Signing time")])

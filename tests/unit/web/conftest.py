@@ -114,7 +114,8 @@ class Caller:
             sent.append((b"content-length", b"%d" % len(body)))
         path, _, query = target.partition("?")
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http", "path": path,
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": method, "scheme": "http",
+            "path": path,
             "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "headers": sent, "client": self.peer,
             "server": ("127.0.0.1", 8080), "state": dict(self.state),
         }  # fmt: skip

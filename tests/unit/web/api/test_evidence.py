@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -21,9 +21,9 @@ def asked(hub: Any) -> list[tuple[Any, ...]]:
     """What evidence was asked for: messages, by whom, for whose eyes."""
     found: list[tuple[Any, ...]] = []
 
-    def export(messages: list[str], *, by: str, viewer: Viewer) -> bytes:
+    def export(messages: list[str], into: BinaryIO, *, by: str, viewer: Viewer) -> None:
         found.append((messages, by, viewer))
-        return b"container"
+        into.write(b"container")
 
     hub.evidence = SimpleNamespace(export=export)
     return found
