@@ -162,6 +162,12 @@ def rescued(state: State, *, deaths: int, now: datetime, key: str) -> Step:
     return Step(to=state, due_at=now + pause, counts=True)
 
 
+def revived(state: State, *, reference: str, cause: str) -> State:
+    """Choose where a replay leads: a dead delivery that the partner took is asked about again; anything else is sent again."""
+    polls = state is State.DEAD and reference and cause != "no-answer"
+    return State.AWAITING_REPLY if polls else State.QUEUED
+
+
 def retry_delay(policy: RetryPolicy, attempt: int, key: str) -> timedelta:
     """Say how long to wait after a failed attempt: `first * factor^(attempt-1)`, at most `longest`, spread by the key."""
     steps = min(attempt - 1, 64)  # beyond it the power overflows and the cap holds anyway

@@ -341,9 +341,3 @@ class Outbox(Protocol):
 
     def hurry(self, party: PartyCode) -> int:
         """Make what waits to be retried due at once and in its first order, for a partner that answers again; says how many."""
-
-    def replay(self, delivery: DeliveryId, *, by: str) -> State:
-        """Give a dead or rejected delivery a new life, on a person's word. Raises NotValid (not found) or Conflict."""
-
-    def cancel(self, delivery: DeliveryId, *, by: str, reason: str) -> State:
-        """End a delivery that was not made yet, on a person's word. Raises NotValid (not found) or Conflict."""

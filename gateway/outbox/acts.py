@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem
-from gateway.lifecycle import ENDED, State
+from gateway.lifecycle import ENDED, State, revived
 from gateway.model import DeliveryId, Header, MessageId, PartyCode, Route, uuid7
 from gateway.ports import Directory, Entropy, Tx
 from gateway.store.leaves import write_leaf
@@ -17,7 +17,6 @@ from gateway.store.times import to_micros
 
 from .corrections import check_corrections, check_receiver
 from .orders import ELSEWHERE, POSSIBLE, Act, Order
-from .outbox import revived
 from .payloads import Payloads
 from .records import read_header
 from .rows import dossier_of, notice_row

@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim
-from gateway.lifecycle import DUE, ENDED, TRANSITIONS, Outcome, State, Step, rescued
+from gateway.lifecycle import DUE, ENDED, Outcome, State, Step, rescued, revived
 from gateway.model import Arrival, DeliveryId, Envelope, MessageId, PartyCode, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, Entropy, Entry, Handed
 from gateway.xml.likeness import alike
 
 from . import rate
-from .outbox import LEASE, partner_reference, revived
+from .acts import KINDS
+from .orders import POSSIBLE, Act
+from .outbox import LEASE, partner_reference
 from .rows import accepted_event, channel_name, dossier
 
 
@@ -185,15 +187,13 @@ class MemoryOutbox:
                 self.shelf.rows[row.id] = replace(row, due_at=row.created_at or self._clock())
             return len(waiting)
 
-    def replay(self, delivery: DeliveryId, *, by: str) -> State:  # noqa: ARG002  # the port's; the ledger of a database names the person
-        """Give a dead or rejected delivery a new life."""
-        return self._move(
-            delivery, lambda row: revived(row.state, reference=row.reference, cause=row.cause), kind="staff.replayed", reason=""
-        )
+    def replay(self, delivery: DeliveryId, *, by: str) -> None:  # noqa: ARG002  # the ledger of a database names the person
+        """Give a delivery a new life, as Acts does over a database. Raises NotValid (not found) or Conflict."""
+        self._act(delivery, Act.REPLAY, lambda row: revived(row.state, reference=row.reference, cause=row.cause))
 
-    def cancel(self, delivery: DeliveryId, *, by: str, reason: str) -> State:  # noqa: ARG002  # the port's
-        """End a delivery that was not made yet."""
-        return self._move(delivery, lambda _: State.CANCELLED, kind="staff.cancelled", reason=reason)
+    def cancel(self, delivery: DeliveryId, *, by: str, reason: str) -> None:  # noqa: ARG002  # the same
+        """End a delivery that was not made yet, as Acts does over a database. Raises NotValid (not found) or Conflict."""
+        self._act(delivery, Act.CANCEL, lambda _: State.CANCELLED, reason=reason)
 
     def _keep(self, entry: Entry) -> None:
         shelf, now = self.shelf, self._clock()
@@ -248,19 +248,18 @@ class MemoryOutbox:
             raise StaleClaim(Code.CONFLICT, Problem(text="outbox.stale", values={"delivery": claim.delivery}))
         return row
 
-    def _move(self, delivery: DeliveryId, choose: Callable[[Row], State], *, kind: str, reason: str) -> State:
+    def _act(self, delivery: DeliveryId, act: Act, choose: Callable[[Row], State], *, reason: str = "") -> None:
         with self._lock:
             row = self.shelf.rows.get(delivery)
             if row is None:
                 raise NotValid(Code.NOT_FOUND, Problem(text="outbox.no-delivery", values={"delivery": delivery}))
+            if row.state not in POSSIBLE[act]:
+                raise Conflict(Code.CONFLICT, Problem(text="mending.wrong-state", values={"delivery": delivery, "state": row.state}))
             to = choose(row)
-            if to not in TRANSITIONS[row.state]:
-                raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": row.state}))
             called = "" if to is State.QUEUED else None  # what is sent again gets a new number from the partner
             self._put(row, to, due_at=None if to in ENDED else self._clock(), attempt=0, cause=reason, reference=called)
-            self._tell(kind, message=row.message, delivery=delivery)
+            self._tell(KINDS[act], message=row.message, delivery=delivery)
         self._wake()
-        return to
 
     def _put(
         self, row: Row, to: State, *, due_at: datetime | None, cause: str = "", attempt: int | None = None, reference: str | None = None,

@@ -12,7 +12,7 @@ from sqlalchemy import Executable
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim, Unavailable
-from gateway.lifecycle import ENDED, TRANSITIONS, Accepted, Delivered, Failed, Outcome, State, Step, perhaps_taken, rescued
+from gateway.lifecycle import ENDED, Accepted, Delivered, Failed, Outcome, State, Step, perhaps_taken, rescued
 from gateway.model import Arrival, Attachment, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Handed, Tx
 from gateway.store.leaves import write_leaf
@@ -256,38 +256,6 @@ class SqlOutbox:
         """Make what waits to be retried due at once and in its first order, for a partner that answers again; says how many."""
         return self._database.commit(lambda tx: tx.changed(sql.HURRY, of=party, now=to_micros(tx.now())))
 
-    # --- staff -----------------------------------------------------------------------------------------------------
-
-    def replay(self, delivery: DeliveryId, *, by: str) -> State:
-        """Give a dead or rejected delivery a new life: a poll where the partner has it, otherwise a send."""
-        return self._move(delivery, kind="staff.replayed", by=by, reason="")
-
-    def cancel(self, delivery: DeliveryId, *, by: str, reason: str) -> State:
-        """End a delivery that was not made yet. Raises NotValid (not found) or Conflict (it ended, or is under way)."""
-        return self._move(delivery, kind="staff.cancelled", by=by, reason=reason)
-
-    def _move(self, delivery: DeliveryId, *, kind: str, by: str, reason: str) -> State:
-
-        def work(tx: Tx) -> State:
-            now = tx.now()
-            found = _first(tx, sql.DELIVERY, id=delivery)
-            if found is None:
-                raise NotValid(Code.NOT_FOUND, Problem(text="outbox.no-delivery", values={"delivery": delivery}))
-            state = State(found[0])
-            to = State.CANCELLED if kind == "staff.cancelled" else revived(state, reference=found[2], cause=found[3])
-            if to not in TRANSITIONS[state]:
-                raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": state}))
-            due = None if to in ENDED else to_micros(now)
-            values = {"from": state.value, "to": to.value, "still_open": _open(to), "due": due, "attempts": 0, "why": reason}
-            if not tx.changed(sql.MOVE, delivery=delivery, now=to_micros(now), **values):
-                raise Conflict(Code.CONFLICT, Problem(text="outbox.wrong-state", values={"delivery": delivery, "state": state}))
-            write_leaf(tx, Event(kind=kind, at=now, message=found[1], delivery=delivery, values={"by": by, "state": to}))
-            return to
-
-        moved = self._database.commit(work)
-        self._wake()
-        return moved
-
     # --- inside a transaction --------------------------------------------------------------------------------------
 
     def _read_message(self, tx: Tx, message: MessageId) -> tuple[tuple[Any, ...] | None, tuple[Attachment, ...]]:
@@ -442,12 +410,6 @@ def _move_dossier(tx: Tx, entry: Entry) -> tuple[Problem, ...]:
         tx.write(sql.MOVE_DOSSIER, key=key, state=move.to, message=entry.arrival.id, updated_at=now)
     expected = not move.allowed or state is None or state in move.allowed
     return () if expected else (Problem(text="outbox.unexpected-move", values={"dossier": key, "state": str(state)}),)
-
-
-def revived(state: State, *, reference: str, cause: str) -> State:
-    """A dead delivery that the partner took is asked about again; anything else is sent again."""
-    polls = state is State.DEAD and reference and cause != "no-answer"
-    return State.AWAITING_REPLY if polls else State.QUEUED
 
 
 def _open(state: State) -> int | None:

@@ -18,6 +18,7 @@ from gateway.store.queries import Queries
 
 from .desk import Time
 from .entries import BNN, envelope_text, make_entry
+from .staff import Staff, staff_at
 
 DAY = timedelta(days=1)
 CONTENT, RECORD, ARCHIVE = 10 * DAY, 100 * DAY, 5 * DAY
@@ -39,12 +40,14 @@ class Aging:
     queries: Queries = field(init=False)
     retention: Retention = field(init=False)
     holds: Holds = field(init=False)
+    staff: Staff = field(init=False)
 
     def __post_init__(self) -> None:
         self.outbox = SqlOutbox(self.database, self.payloads, clock=self.clock, entropy=os.urandom)
         self.queries = Queries(self.database, self.payloads.unlock)
         self.retention = Retention(self.database, self.payloads, entropy=os.urandom)
         self.holds = Holds(self.database, entropy=os.urandom)
+        self.staff = staff_at(self.database, self.payloads)
 
     def pass_(self, pause: timedelta) -> None:
         """Let time go by."""

@@ -14,6 +14,7 @@ from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
 from gateway.testing.settling import Time
+from gateway.testing.staff import Staff, staff_at
 
 
 @pytest.fixture
@@ -35,14 +36,26 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iter
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def outbox(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Outbox]:
-    """Each outbox, empty."""
+def manned(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[tuple[Outbox, Staff]]:
+    """Each outbox, empty, and staff who act on what is in it."""
     if request.param == "memory":
-        yield MemoryOutbox(clock=time, entropy=os.urandom, wake=time.wake)
+        memory = MemoryOutbox(clock=time, entropy=os.urandom, wake=time.wake)
+        yield memory, memory
         return
-    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
+    payloads = Payloads(cipher=FileCipher(tmp_path / "keys", entropy=os.urandom))
     for database in _opened(_url(request, tmp_path), time):
-        yield SqlOutbox(database, Payloads(cipher=cipher), clock=time, entropy=os.urandom, wake=time.wake)
+        outbox = SqlOutbox(database, payloads, clock=time, entropy=os.urandom, wake=time.wake)
+        yield outbox, staff_at(database, payloads, wake=time.wake)
+
+
+@pytest.fixture
+def outbox(manned: tuple[Outbox, Staff]) -> Outbox:
+    return manned[0]
+
+
+@pytest.fixture
+def staff(manned: tuple[Outbox, Staff]) -> Staff:
+    return manned[1]
 
 
 def _url(request: pytest.FixtureRequest, folder: Path) -> str:

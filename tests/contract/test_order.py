@@ -10,6 +10,7 @@ from gateway.model import DeliveryId
 from gateway.ports import Claim, Outbox
 from gateway.testing.entries import BNN, NSW, make_entry
 from gateway.testing.settling import Time, claim_one, end
+from gateway.testing.staff import Staff
 
 SECOND = timedelta(seconds=1)
 DEAD = Failed(code="party-gone", final=True)
@@ -86,19 +87,19 @@ def test_earlier_message_that_waits_holds_the_next(outbox: Outbox, time: Time, o
     assert claimed(outbox) == [first]
 
 
-def test_cancelled_message_lets_the_next_go(outbox: Outbox) -> None:
+def test_cancelled_message_lets_the_next_go(outbox: Outbox, staff: Staff) -> None:
     first, second = record(outbox, "1", "2")
 
-    outbox.cancel(first, by="lan", reason="sent by paper")
+    staff.cancel(first, by="lan", reason="sent by paper")
 
     assert claimed(outbox) == [second]
 
 
-def test_replay_of_an_earlier_message_puts_it_before_what_still_waits(outbox: Outbox, time: Time) -> None:
+def test_replay_of_an_earlier_message_puts_it_before_what_still_waits(outbox: Outbox, staff: Staff, time: Time) -> None:
     first, second = record(outbox, "1", "2")
     end(outbox, claim_one(outbox), DEAD, time)
 
-    outbox.replay(first, by="lan")
+    staff.replay(first, by="lan")
 
     assert claimed(outbox) == [first]
     outbox.rescue(held_until=time() + timedelta(days=1))
@@ -106,23 +107,23 @@ def test_replay_of_an_earlier_message_puts_it_before_what_still_waits(outbox: Ou
     assert claimed(outbox) == [second]
 
 
-def test_replay_of_an_earlier_message_goes_though_the_later_one_is_done(outbox: Outbox, time: Time) -> None:
+def test_replay_of_an_earlier_message_goes_though_the_later_one_is_done(outbox: Outbox, staff: Staff, time: Time) -> None:
     first, _ = record(outbox, "1", "2")
     end(outbox, claim_one(outbox), Rejected(reason="no"), time)
     end(outbox, claim_one(outbox), Delivered(), time)
 
-    outbox.replay(first, by="lan")
+    staff.replay(first, by="lan")
 
     assert claimed(outbox) == [first]
 
 
-def test_replay_of_a_later_message_waits_for_what_is_before_it(outbox: Outbox, time: Time) -> None:
+def test_replay_of_a_later_message_waits_for_what_is_before_it(outbox: Outbox, staff: Staff, time: Time) -> None:
     first, second = record(outbox, "1", "2")
     end(outbox, claim_one(outbox), DEAD, time)
     end(outbox, claim_one(outbox), DEAD, time)
 
     for delivery in (second, first):
-        outbox.replay(delivery, by="lan")
+        staff.replay(delivery, by="lan")
 
     assert claimed(outbox) == [first]
 

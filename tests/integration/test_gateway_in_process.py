@@ -15,6 +15,7 @@ from gateway.config import Settings
 from gateway.hub import Hub
 from gateway.lifecycle import State
 from gateway.model import DeliveryId, PartyCode
+from gateway.outbox.orders import Act, Order
 from gateway.security.devpki import generate
 from gateway.testing import builders
 from gateway.testing.applicant import signed_application
@@ -135,7 +136,7 @@ def test_what_a_command_writes_beside_a_running_gateway_is_noticed(chosen: Setti
         receive(hub, applications(chosen, 1)[0])
         [waiting] = until(lambda: hub.queries.deliveries(state=State.RETRYING).items, "a delivery that waits")
         with open_store(chosen) as store:
-            store.outbox.cancel(DeliveryId(waiting.id), by="cli:lan", reason="gửi bằng giấy")
+            store.mending.once(Order(act=Act.CANCEL, reason="gửi bằng giấy"), DeliveryId(waiting.id), by="cli:lan")
         ministry.control(mode="up")
 
         cancelled = hub.queries.delivery(waiting.id)

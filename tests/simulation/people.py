@@ -5,7 +5,7 @@ from typing import Literal
 
 from gateway.errors import Conflict, Unavailable
 from gateway.model import Arrival, Channel, DeliveryId, MessageId, Reply, uuid7
-from gateway.ports import Outbox
+from gateway.testing.staff import Staff
 
 from .audit import Auditor
 from .nodes import Node
@@ -100,11 +100,11 @@ class Senders:
 class Operator:
     """A person who replays and cancels what catches the eye."""
 
-    def __init__(self, stage: Stage, auditor: Auditor, outbox: Outbox, *, every: float) -> None:
-        """Sit before an outbox, and act every so many seconds."""
+    def __init__(self, stage: Stage, auditor: Auditor, staff: Staff, *, every: float) -> None:
+        """Act, by staff's acts, every so many seconds."""
         self._stage = stage
         self._auditor = auditor
-        self._outbox = outbox
+        self._staff = staff
         self._every = every
         self.resting = False
 
@@ -120,8 +120,8 @@ class Operator:
     def _act(self, delivery: DeliveryId) -> None:
         try:
             if self._stage.rng.random() < 0.7:
-                self._outbox.replay(delivery, by="lan")
+                self._staff.replay(delivery, by="lan")
             else:
-                self._outbox.cancel(delivery, by="lan", reason="asked")
+                self._staff.cancel(delivery, by="lan", reason="asked")
         except (Conflict, Unavailable):
             return

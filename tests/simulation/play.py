@@ -75,7 +75,7 @@ def _play(cast: Cast, rng: Random) -> None:
     senders = Senders(stage, auditor, cast.desk, nodes)
     for n in range(rng.randrange(1, 8)):
         stage.enter(f"sender{n}", senders.play)
-    operator = Operator(stage, auditor, cast.store.outbox(lambda: None, stage.wall), every=rng.choice((20, 100, 1000)))
+    operator = Operator(stage, auditor, cast.store.staff(), every=rng.choice((20, 100, 1000)))
     stage.enter("operator", operator.play)
     network.moods()
     length = rng.randint(*EPISODE)

@@ -26,6 +26,7 @@ from gateway.ports import Claim, Clock, Database, Outbox, Tx
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
 from gateway.store.times import from_micros
+from gateway.testing.staff import Staff, staff_at
 
 from .audit import Auditor, Look, Move
 from .stage import Stage
@@ -65,14 +66,17 @@ class Store(Protocol):
     def exchange(self, clock: Clock) -> Exchange:
         """Give a node its way to tell others how partners stand."""
 
+    def staff(self) -> Staff:
+        """Give the operator what staff act by."""
+
     def stored(self) -> dict[str, tuple[str, str]]:
         """Give each delivery's state and cause, in the order in which they were recorded."""
 
 
 class Watched:
-    """An outbox whose every call is a point, and says what it is about; where `commit` is given, each write goes through it."""
+    """An outbox, or staff before it, whose every call is a point, and says what it is about."""
 
-    def __init__(self, inner: Outbox, stage: Stage, auditor: Auditor, *, bare: bool) -> None:
+    def __init__(self, inner: Outbox | Staff, stage: Stage, auditor: Auditor, *, bare: bool) -> None:
         """Watch an outbox; a bare one has no database of its own that fails."""
         self._inner = inner
         self._stage = stage
@@ -158,6 +162,10 @@ class MemoryStore:
         if wake not in self._wakes:
             self._wakes.append(wake)
         return cast("Outbox", Watched(self._outbox, self._stage, self._auditor, bare=True))
+
+    def staff(self) -> Staff:
+        """Give the operator what staff act by."""
+        return cast("Staff", Watched(self._outbox, self._stage, self._auditor, bare=True))
 
     def stored(self) -> dict[str, tuple[str, str]]:
         """Give each delivery's state and cause, in the order in which they were recorded."""
@@ -274,6 +282,11 @@ class SqliteStore:
         stage = self._stage
         inner = SqlOutbox(self._failing, Payloads(cipher=_Plain()), clock=clock, entropy=stage.entropy, wake=wake, pause=stage.sleep)
         return cast("Outbox", Watched(inner, stage, self._auditor, bare=False))
+
+    def staff(self) -> Staff:
+        """Give the operator the acts that staff use, over the database that fails."""
+        inner = staff_at(self._failing, Payloads(cipher=_Plain()), entropy=self._stage.entropy)
+        return cast("Staff", Watched(inner, self._stage, self._auditor, bare=False))
 
     def stored(self) -> dict[str, tuple[str, str]]:
         """Give each delivery's state and cause, in the order in which they were recorded."""

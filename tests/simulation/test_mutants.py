@@ -15,9 +15,10 @@ from gateway.errors import Unavailable
 from gateway.intake import Intake
 from gateway.lifecycle import Delivered, Failed, Outcome, State, Step
 from gateway.model import Arrival, PartyCode, Refusal, Reply, Request, RetryPolicy
-from gateway.outbox import memory, outbox
+from gateway.outbox import acts, memory, outbox
 from gateway.outbox.circuit import Circuits
 from gateway.outbox.memory import MemoryOutbox, Row
+from gateway.outbox.orders import Act
 from gateway.outbox.outbox import SqlOutbox
 from gateway.ports import Claim, Entry, Outbox, Transport
 from gateway.store.tables import DELIVERIES
@@ -195,9 +196,8 @@ def failed_poll_sent_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def cancel_what_is_under_way(patch: pytest.MonkeyPatch) -> None:
-    everything = {state: frozenset(State) for state in State}
-    for module in (memory, outbox):
-        patch.setattr(module, "TRANSITIONS", everything)
+    for module in (memory, acts):
+        patch.setattr(module, "POSSIBLE", dict.fromkeys(Act, frozenset(State)))
 
 
 def never_probe(patch: pytest.MonkeyPatch) -> None:

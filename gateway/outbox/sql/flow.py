@@ -156,7 +156,6 @@ LENGTHEN = (
 )
 
 # deliveries' unique id; what is sent again gets a new number from the partner, and is never asked about under the old one
-DELIVERY = select(D.state, D.message, D.reference, D.cause).where(D.id == bindparam("id"))
 MOVE = (
     update(DELIVERIES)
     .where(D.id == bindparam("delivery"), D.state == bindparam("from"))

@@ -7,6 +7,7 @@ import pytest
 from gateway.errors import NotValid
 from gateway.lifecycle import Failed, State, Step
 from gateway.model import Reply, Request
+from gateway.outbox.orders import Act, Order
 from gateway.testing.desk import DEAD, Desk
 from gateway.testing.entries import BNN, START
 
@@ -96,7 +97,7 @@ def test_attempts_that_counted_are_kept_whatever_comes_after_a_replay(desk: Desk
     (claim,) = desk.outbox.claim({BNN: 1})
     desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
     desk.outbox.settle(claim, Step(to=State.DEAD, due_at=None, counts=True, reason="timeout"), Failed(code="timeout"), None)
-    desk.outbox.replay(delivery, by="key:lan")
+    desk.mending.once(Order(act=Act.REPLAY), delivery, by="key:lan")
     for _ in range(3):
         (claim,) = desk.outbox.claim({}, probes=frozenset({BNN}))
         desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))

@@ -203,7 +203,7 @@ def test_replayed_and_ended_while_a_step_is_made_stays_until_all_of_it_is_known(
 
     def load(tx: Tx, *given: Any, **named: Any) -> purging.Loaded:
         loaded = purging.load(tx, *given, **named)
-        aging.outbox.replay(entry.receipt.deliveries[0], by="lan")
+        aging.staff.replay(entry.receipt.deliveries[0], by="lan")
         aging.end(Failed(code="timeout"))
         return loaded
 
@@ -286,7 +286,7 @@ def test_purged_delivery_that_is_replayed_ends_set_aside_by_its_name(aging: Agin
     aging.pass_(CONTENT + DAY)
     aging.run()
 
-    aging.outbox.replay(claim.delivery, by="lan")
+    aging.staff.replay(claim.delivery, by="lan")
     (again,) = aging.outbox.claim({BNN: 1})
 
     with pytest.raises(NotValid) as refused:

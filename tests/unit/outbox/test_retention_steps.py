@@ -152,7 +152,7 @@ def test_nothing_open_held_or_within_its_period_is_ever_purged(tmp_path_factory:
             ends.append(aging.end(Delivered() if act == "deliver" else Failed(code="x", final=True)))
         elif act == "replay":
             for row in aging.queries.deliveries(state="dead").items[:1]:
-                aging.outbox.replay(row.id, by="lan")  # type: ignore[arg-type]
+                aging.staff.replay(row.id, by="lan")  # type: ignore[arg-type]
         elif act == "hold" and entries:
             hold = aging.holds.place("message", entries[len(holds) % len(entries)].arrival.id, by="lan", reason="x")
             holds.append((hold.id, hold.value))

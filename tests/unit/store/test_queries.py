@@ -21,6 +21,7 @@ from gateway.store.migrate import upgrade
 from gateway.store.queries import MAX_PAGE, SEARCHES, Backlog, Queries
 from gateway.testing import builders
 from gateway.testing.contents import Consignment
+from gateway.testing.staff import staff_at
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 BNN, NSW, IPPC = PartyCode("BNN"), PartyCode("NSW"), PartyCode("IPPC")
@@ -32,6 +33,7 @@ class Shelf:
     """An outbox and the queries over its database; the clock stands still until it is moved."""
 
     database: Database
+    payloads: Payloads
     outbox: SqlOutbox
     queries: Queries
     now: datetime = START
@@ -83,7 +85,7 @@ def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
     database = open_database(url, clock=lambda: made[0].now)
     payloads = Payloads(cipher=FileCipher(tmp_path / "keys", entropy=os.urandom))
     outbox = SqlOutbox(database, payloads, clock=lambda: made[0].now, entropy=os.urandom)
-    made.append(Shelf(database=database, outbox=outbox, queries=Queries(database, payloads.unlock)))
+    made.append(Shelf(database=database, payloads=payloads, outbox=outbox, queries=Queries(database, payloads.unlock)))
     yield made[0]
     database.close()
 
@@ -196,7 +198,7 @@ def test_a_timeline_tells_everything_about_a_message_and_its_deliveries_in_order
     entry = shelf.accept()
     shelf.settle(BNN, Rejected(reason="ERR02"))
     delivery = entry.receipt.deliveries[0]
-    shelf.outbox.replay(delivery, by="lan")
+    staff_at(shelf.database, shelf.payloads).replay(delivery, by="lan")
     shelf.settle(BNN, Delivered(reference="P-1"))
 
     moments = shelf.queries.timeline(entry.arrival.id)
