@@ -24,7 +24,7 @@ from .outbox.corrections import corrected
 from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, SignsReplies, Transport, Watch
 from .routing.router import route_named
 from .routing.rules import RuleSet
-from .security.beside import HEADER as SIGNATURE_HEADER
+from .security import beside
 from .security.prover import Prover
 
 SIGNATURE_MARK = b"SignatureValue"  # what every XML signature holds, escaped or not
@@ -73,8 +73,10 @@ class Delivery:
             request = replace(request, reply_bytes=route.party.limits.reply_bytes)
             self.outbox.note(claim, request)  # 9
             reply = self.transport.send(request, timeout=min(route.timeout, within or route.timeout))  # 10
-            self._prove(reply, adapter, route)  # 11
-            return adapter.decode(reply), reply  # 12
+            parted = beside.read(reply.body)
+            inner = replace(reply, body=parted[0]) if parted else reply
+            self._prove(inner, adapter, route, parted)  # 11
+            return adapter.decode(inner), reply  # 12
         except StaleClaim:
             raise
         except GatewayError as error:
@@ -91,14 +93,13 @@ class Delivery:
             raise NotValid(Code.NOT_ALLOWED, Problem(text="outbox.cannot-ask", values={"adapter": adapter.profile.name}))
         return adapter.poll(claim.reference, route)
 
-    def _prove(self, reply: Reply, adapter: Adapter, route: Route) -> None:
+    def _prove(self, reply: Reply, adapter: Adapter, route: Route, parted: tuple[bytes, bytes] | None) -> None:
         """Prove a reply that is signed; one that is not is proved by the channel, unless the profile says that the agency signs."""
-        demanded, signature = adapter.profile.replies_signed, reply.headers.get(SIGNATURE_HEADER, "")
-        if demanded or signature or SIGNATURE_MARK in reply.body:  # without a look inside, most replies show that nobody signed them
+        demanded = adapter.profile.replies_signed
+        if demanded or parted or SIGNATURE_MARK in reply.body:  # without a look inside, most replies show that nobody signed them
             signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
             secured = reply.body if SECURITY_MARK in reply.body else b""
-            beside = (reply.body, signature) if signature else None
-            self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured, beside=beside)
+            self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured, beside=parted)
 
     def _policy(self, party: PartyCode) -> RetryPolicy:
         found = self.rules().party(party)

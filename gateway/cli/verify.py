@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.bootstrap import now
-from gateway.errors import GatewayError, explain, remedy
+from gateway.errors import explain, remedy
 from gateway.model import Party as Correspondent
 from gateway.protocols.vnsw.codes import field_code
 from gateway.routing.suggest import nearest
@@ -109,14 +109,10 @@ def verify(  # noqa: PLR0913  # one parameter an option, as the contract names t
 
 
 def _taken_apart(data: bytes, signature: Path | None) -> tuple[bytes, bytes | None]:
-    """Give the document and its detached signature: the file named, or what stands beside it in a body as the gateway keeps it."""
+    """Give the document and its detached signature: the file named, or what stands beside it in one body."""
     if signature is None:
-        return (data.startswith(b"--") and beside.read(data)) or (data, None)
-    given = read_small(signature)
-    try:
-        return data, cms.from_file(given)
-    except GatewayError:
-        return data, given  # the report says what is wrong with it
+        return beside.read(data) or (data, None)
+    return data, cms.from_file(read_small(signature))
 
 
 def _registry(installed: Installation) -> Trust:

@@ -3,7 +3,6 @@
 What a time-stamp token is made of is read here too. Only DER is read; what could be written in two ways is refused.
 """
 
-import base64
 import hashlib
 import hmac
 import re
@@ -358,24 +357,12 @@ def _time(value: der.Value) -> datetime:
     return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
 
 
-# --- beside a document, in a header or a file --------------------------------------------------------------------------------------
-
-
-def as_text(signature: bytes) -> str:
-    """Write a signature as one line, for a header."""
-    return base64.b64encode(signature).decode("ascii")
-
-
-def from_text(text: str) -> bytes:
-    """Read a signature out of a header; raises NotProven (SIG-50)."""
-    try:
-        return certificates.strict_base64(text.encode())
-    except ValueError as error:
-        raise refusal(50, "cms-form") from error
-
-
 def from_file(data: bytes) -> bytes:
-    """Read a signature out of a file, DER or PEM; raises NotProven (SIG-50)."""
+    """Read a signature out of a file, DER or PEM; what cannot be read is given as it is, and refused when it is verified."""
     lines = data.strip().splitlines()
-    armoured = lines and lines[0] in _ARMOUR and lines[-1] == lines[0].replace(b"BEGIN", b"END")
-    return from_text(b"".join(lines[1:-1]).decode("latin-1")) if armoured else data
+    if not lines or lines[0] not in _ARMOUR or lines[-1] != lines[0].replace(b"BEGIN", b"END"):
+        return data
+    try:
+        return certificates.strict_base64(b"".join(lines[1:-1]))
+    except ValueError:
+        return data

@@ -75,19 +75,19 @@ class Prover:
         )  # fmt: skip
 
     def prove_reply(
-        self, payload: bytes | None, party: Party, *, demanded: bool, message: bytes = b"", beside: tuple[bytes, str] | None = None
+        self, payload: bytes | None, party: Party, *, demanded: bool, message: bytes = b"", beside: tuple[bytes, bytes] | None = None
     ) -> Verified | MessageProof | cms.Proof | None:
         """Prove what a partner answered; `payload` is the envelope in its reply, None where there is none. Gives None where it is unsigned.
 
-        `message` is the SOAP message around it, where that has a security header; `beside` are the reply's body and its detached
-        signature in base64. Raises NotProven where a signature is not the partner's own or not good, and where one is demanded and missing.
+        `message` is the SOAP message around it, where that has a security header; `beside` are a body and the detached signature
+        that came with it. Raises NotProven where a signature is not the partner's own or not good, and where one is demanded and missing.
         """
         at, registered = self._clock(), partial(self._is_partners, party)
         terms = _terms(party, self._trust.registry, at=at)
         found, proof = _find_if_readable(payload), None
         if beside:
-            body, text = beside
-            proof = cms.verify(body, cms.from_text(text), at=at, registered=registered, policy=terms.policy, skew=terms.skew)
+            body, signature = beside
+            proof = cms.verify(body, signature, at=at, registered=registered, policy=terms.policy, skew=terms.skew)
         if found is not None and found.system is not None:
             return verifier.verify_system(found, at=at, registered=registered, terms=terms)
         if message and wss.is_demanded(message):

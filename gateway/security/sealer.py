@@ -72,7 +72,7 @@ class EnvelopeSealer:
         """Send what a request would have sent in one body with its signature."""
         kind = request.headers.get("content-type", beside.XML)
         both = beside.write(body, self.sign(body, profile), document_type=kind)
-        headers = {**request.headers, "content-type": beside.media_type(both, document=kind)}
+        headers = {**request.headers, "content-type": beside.media_type(both, document_type=kind)}
         return replace(request, body=both, headers=headers, seal=None)
 
     def _check(self, accepted: Collection[str]) -> None:

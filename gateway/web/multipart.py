@@ -30,7 +30,6 @@ MAX_HEADER = 4_096  # bytes of one of them
 MAX_NAME = 255  # bytes, as file systems have it
 XML = frozenset({"application/xml", "text/xml"})
 KINDS = frozenset({"multipart/form-data", "multipart/related", "multipart/mixed"})
-PLAIN = frozenset({"", "binary", "8bit", "7bit"})  # encodings that encode nothing
 BASE64 = "base64"  # of a signature alone, as S/MIME writes it
 OPAQUE = "application/octet-stream"
 DOCUMENT, SIGNATURE = "document", "signature"
@@ -145,7 +144,7 @@ class Parcel:
         if plain in beside.MEDIA_TYPES and (called == SIGNATURE or _filename(self._headers) == SIGNATURE_FILE):
             self._begin_signature(encoding)
             return
-        if encoding not in PLAIN:
+        if encoding not in beside.PLAIN:
             raise _refused("web.multipart-encoding")
         xml = plain in XML
         if called == DOCUMENT or (xml and self._document is None):
@@ -183,7 +182,7 @@ class Parcel:
             raise _refused("web.body-too-large", code=Code.LIMIT, limit=f"{MAX_XML:,}".replace(",", " "))
 
     def _begin_signature(self, encoding: str) -> None:
-        if self._signature is not None or encoding not in PLAIN | {BASE64}:
+        if self._signature is not None or encoding not in beside.PLAIN | {BASE64}:
             raise _refused("web.multipart-signature")
         self._signature, self._encoded = bytearray(), encoding == BASE64
         self._into = self._write_signature

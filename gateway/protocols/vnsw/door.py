@@ -11,7 +11,6 @@ from gateway.errors import Code, NotReadable, Problem, explain
 from gateway.model import BESIDE, ON_MESSAGE, Arrival, Header, Identity, Receipt, Refusal, Reply, Wrapper
 from gateway.ports import Directory, Opened
 from gateway.security import beside
-from gateway.security.cms import as_text
 from gateway.xml import soap
 from gateway.xml.payload import payload_of
 
@@ -69,12 +68,13 @@ class VnswDoor:
         envelope = self._envelope(dialect, opened.wrapper, result)
         sealed = envelope if result.seal == "none" or result.seal in ON_MESSAGE else self._sign(envelope, result.seal)
         body = soap.wrap(response(dialect, sealed), version=opened.wrapper.version)
-        headers = {"content-type": soap.media_type(opened.wrapper.version)}
+        kind = soap.media_type(opened.wrapper.version)
         if result.seal in BESIDE:
-            headers[beside.HEADER] = as_text(self._sign(body, result.seal))
+            body = beside.write(body, self._sign(body, result.seal), document_type=kind)
+            kind = beside.media_type(body, document_type=kind)
         elif result.seal in ON_MESSAGE:
             body = self._sign(body, result.seal)
-        return Reply(status=200, body=body, headers=headers)
+        return Reply(status=200, body=body, headers={"content-type": kind})
 
     # --- opening ---
 

@@ -8,7 +8,6 @@ from gateway.model import BESIDE, Arrival, Attachment, Receipt, Refusal, Reply, 
 from gateway.ports import Opened
 from gateway.protocols.vnsw.codes import field_code
 from gateway.security import beside
-from gateway.security.cms import as_text
 from gateway.web.problems import PROBLEM_JSON, describe, json_reply, problem_document, status_of
 
 NAME = "rest"
@@ -33,7 +32,9 @@ class RestDoor:
         reply = _receipt(result) if isinstance(result, Receipt) else _refusal(result)
         if result.seal not in BESIDE:
             return reply
-        return replace(reply, headers={**reply.headers, beside.HEADER: as_text(self._sign(reply.body, result.seal))})
+        kind = reply.headers["content-type"]
+        body = beside.write(reply.body, self._sign(reply.body, result.seal), document_type=kind)
+        return replace(reply, body=body, headers={**reply.headers, "content-type": beside.media_type(body, document_type=kind)})
 
 
 def _receipt(receipt: Receipt) -> Reply:

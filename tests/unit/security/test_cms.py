@@ -1,5 +1,6 @@
 """Detached CMS: what is signed verifies, here and by OpenSSL; whatever is not the profile is refused by its number."""
 
+import base64
 import random
 import shutil
 import subprocess
@@ -87,13 +88,18 @@ def test_sig_50_content_inside_the_signature_is_refused(bench: Bench) -> None:
     assert check_of(DOCUMENT, builder.sign(serialization.Encoding.DER, [pkcs7.PKCS7Options.Binary])) == "50"
 
 
-def test_sig_50_text_that_is_no_base64_is_refused() -> None:
-    with pytest.raises(GatewayError):
-        cms.from_text("not base64")
+@pytest.mark.parametrize("name", [b"CMS", b"PKCS7"])
+def test_signature_is_read_out_of_a_file_in_pem_or_der(signature: bytes, name: bytes) -> None:
+    pem = b"-----BEGIN %b-----\r\n%b-----END %b-----\r\n" % (name, base64.encodebytes(signature), name)
+
+    assert (cms.from_file(pem), cms.from_file(signature)) == (signature, signature)
 
 
-def test_signature_goes_through_a_header(signature: bytes) -> None:
-    assert cms.from_text(cms.as_text(signature)) == signature
+@pytest.mark.parametrize(
+    "data", [b"", b"-----BEGIN CMS-----", b"-----BEGIN CMS-----\n!\n-----END CMS-----", b"-----BEGIN X-----\n-----END X-----"]
+)
+def test_sig_50_file_that_holds_no_signature_is_given_as_it_is_and_refused(data: bytes) -> None:
+    assert check_of(DOCUMENT, cms.from_file(data)) == "50"
 
 
 def test_sig_51_sha1_is_refused(bench: Bench) -> None:

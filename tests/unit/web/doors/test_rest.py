@@ -11,7 +11,6 @@ import pytest
 from gateway.errors import Code, Problem
 from gateway.model import Arrival, Channel, MessageId, PartyCode, Receipt, Refusal
 from gateway.security import beside
-from gateway.security.cms import from_text
 from gateway.web.doors.rest import RestDoor
 
 Call = Callable[..., Any]
@@ -45,8 +44,10 @@ def test_body_is_taken_apart_only_where_a_signature_was_put_beside_the_document(
 def test_answer_is_signed_beside_for_whom_takes_such_signatures(seal: str) -> None:
     reply = DOOR.answer(None, replace(_refusal(Code.SCHEMA, Problem(text="x.y")), seal=seal))
 
-    signature = reply.headers.get(beside.HEADER)
-    assert (from_text(signature) if signature else b"") == (b"cms-detached of " + reply.body if seal == "cms-detached" else b"")
+    document, signature = beside.read(reply.body) or (reply.body, b"")
+    assert json.loads(document)["state"] == "refused"
+    assert signature == (b"cms-detached of " + document if seal == "cms-detached" else b"")
+    assert reply.headers["content-type"].startswith("multipart/related" if signature else "application/problem+json")
 
 
 def test_body_is_the_document() -> None:
