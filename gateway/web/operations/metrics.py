@@ -118,9 +118,9 @@ class Publications(Collector):
 
 
 def router(hub: "Hub", gate: Gate) -> APIRouter:
-    """Serve the metrics to whoever may read; a Prometheus server presents its key as a bearer token."""
+    """Serve the metrics to staff, for they tell of every party; a Prometheus server presents its key as a bearer token."""
     routes = APIRouter(tags=["operations"])
-    reader = gate.needs("reader", "operator")
+    reader = gate.staff("reader", "operator")
 
     @routes.get("/metrics", summary="Prometheus metrics", response_class=Response)
     def metrics(channel: Annotated[Channel, Depends(reader)]) -> Response:  # noqa: ARG001  # the dependency is the check

@@ -52,6 +52,10 @@ def hub(hub: Any, key: SigningKey, tmp_path: Path) -> Iterator[Any]:
         yield hub
 
 
+def _write(event: Event, tx: Tx) -> None:
+    write_leaf(tx, event)
+
+
 def _happen(message: str, count: int, tx: Tx) -> None:
     for _ in range(count):
         write_leaf(tx, Event(kind="test.happened", at=utc(), message=message))
@@ -110,3 +114,18 @@ def test_a_party_gets_no_proof_of_messages_that_do_not_concern_it(rehub: Any, ca
 
     asked = [call("GET", f"/api/v1/messages/{MESSAGE}/proof", headers=[("x-api-key", key)] if key else []) for key in ("NSW", "TCHQ", "")]
     assert [answer.status for answer in asked] == [200, 404, 401]
+
+
+def test_a_party_is_proved_what_it_is_told_and_no_act_of_staff(rehub: Any, calling: Any, tmp_path: Path, hub: Any, key: SigningKey) -> None:
+    (tmp_path / "keys").write_text(f"NSW:NSW:reader:{hash_key('NSW', salt=bytes(16))}\n", "utf-8")
+    guarded = rehub(api_keys=tmp_path / "keys")
+    guarded.ledger = hub.ledger
+    for kind in ("message.accepted", "staff.replayed"):
+        event = Event(kind=kind, at=utc(), message=MESSAGE, values={"by": "key:duty"})
+        hub.ledger._database.commit(partial(_write, event))
+    hub.ledger.seal()
+    hub.ledger.sign(key)
+
+    proof = calling(guarded)("GET", f"/api/v1/messages/{MESSAGE}/proof", headers=[("x-api-key", "NSW")]).json
+
+    assert [json.loads(leaf["leaf"])["kind"] for leaf in proof["leaves"]] == ["message.accepted"]
