@@ -84,7 +84,7 @@ def _include(app: FastAPI, hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -
     app.include_router(ledger.router(hub, gate))
     app.include_router(witness.router(hub, gate))
     app.include_router(evidence.router(hub, gate))
-    app.include_router(health.router(hub))
+    app.include_router(health.router(hub, gate))
     app.include_router(metrics.router(hub, gate))
     app.include_router(wsdl.router(hub))
     app.include_router(routes.router(app, public_url=hub.settings.public_url))

@@ -222,7 +222,7 @@ def test_rules_that_do_not_pass_never_replace_those_in_force_and_are_shown(gatew
     gateway.reach({"BNM": "http://127.0.0.1:1/ws"})
 
     def shown() -> Any:
-        reply = gateway.ask("GET", "/health/ready")
+        reply = gateway.ask("GET", "/health/ready", headers=as_whom("officer"))
         return json.loads(reply.body)["problems"] if reply.status == 503 else None
 
     problems = until(shown, "what is wrong with the rules")

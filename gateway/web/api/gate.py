@@ -7,6 +7,7 @@ from fastapi import Request
 from gateway.errors import Code, NotProven, Problem
 from gateway.model import Channel
 from gateway.store.viewer import Viewer
+from gateway.web.address import local_host
 from gateway.web.auth import Access
 from gateway.web.bodies import read_head
 
@@ -48,6 +49,17 @@ class Gate:
             return found
 
         return channel
+
+    def trusts(self, request: Request) -> bool:
+        """Say whether a caller may know how the gateway itself stands: staff who read, or a program beside a gateway without keys.
+
+        Raises NotProven(NOT_ALLOWED) where a credential is presented that is not known.
+        """
+        head = read_head(request.scope)
+        channel = self._access.channel(request.scope, head)
+        if not self._access.guarded:
+            return local_host(head.get(b"host"))
+        return channel.party is None and self.may(channel, "reader", "operator")
 
     def viewer(self, channel: Channel) -> Viewer:
         """Say who looks: for which party, and whether at content."""

@@ -1,7 +1,11 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.errors import Problem
+from gateway.web.keys import hash_key
 
 Call = Callable[..., Any]
 
@@ -36,3 +40,53 @@ def test_gateway_that_is_not_ready_says_why_in_both_languages(call: Call, hub: A
     [problem] = answer.json["problems"]
     assert "Cơ sở dữ liệu" in problem["message_vi"]
     assert "database" in problem["message_en"]
+
+
+# --- to whom it says why ---------------------------------------------------------------------------------------------
+
+WHY = (Problem(text="store.away", values={"cause": "disk"}), Problem(text="signature.own-not-valid", path="/var/lib/nsw/pki/own.pem"))
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, rehub: Call, calling: Callable[[Any], Call]) -> tuple[Any, Call]:
+    """A hub with keys, and what calls it with one."""
+    keys = (("reader", "", "reader"), ("operator", "", "operator"), ("content", "", "content"), ("party", "BNN", "reader,operator"))
+    path = tmp_path / "keys"
+    path.write_text("\n".join(f"{n}:{party}:{roles}:{hash_key(n, salt=bytes(16))}" for n, party, roles in keys), "utf-8")
+    hub = rehub(api_keys=path)
+    caller = calling(hub)
+    return hub, lambda key: caller("GET", "/health/ready", headers=[("x-api-key", key)] if key else [], host="gw.vn")
+
+
+@pytest.mark.parametrize("key", ["", "party", "content"])
+def test_whoever_is_not_staff_is_told_codes_and_nothing_else(guarded: tuple[Any, Call], key: str) -> None:
+    hub, call = guarded
+
+    healthy = call(key)
+    hub.problems = [*WHY, WHY[0]]
+    ill = call(key)
+
+    assert (healthy.status, healthy.json) == (200, {"ready": True, "problems": [], "notices": [{"code": "outbox.party-away"}]})
+    told = {"ready": False, "problems": [{"code": "store.away"}, {"code": "signature.own-not-valid"}], "notices": []}
+    assert (ill.status, ill.json) == (503, told)
+
+
+@pytest.mark.parametrize("key", ["reader", "operator"])
+def test_staff_are_told_why(guarded: tuple[Any, Call], key: str) -> None:
+    hub, call = guarded
+
+    [notice] = call(key).json["notices"]
+    hub.problems = [*WHY]
+    problems = call(key).json["problems"]
+
+    assert "BNN" in notice["message_en"]
+    assert [problem["path"] for problem in problems] == [None, "/var/lib/nsw/pki/own.pem"]
+
+
+def test_a_wrong_key_is_never_taken_for_none(guarded: tuple[Any, Call]) -> None:
+    assert guarded[1]("wrong").status == 401
+
+
+@pytest.mark.parametrize("host", ["evil.vn", "127.0.0.1.evil.vn", None])
+def test_a_page_elsewhere_learns_codes_only_of_a_gateway_without_keys(call: Call, host: str | None) -> None:
+    assert call("GET", "/health/ready", host=host).json["notices"] == [{"code": "outbox.party-away"}]
