@@ -4,17 +4,23 @@ import base64
 import random
 import shutil
 import subprocess
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.x509.oid import NameOID
 
 from gateway.errors import GatewayError
+from gateway.model import Concession, SealProfile
 from gateway.security import cms, der
+from gateway.security.certificates import Certificate
 from gateway.security.keys import SigningKey
-from gateway.testing.signing import NOW, Bench, private_key_of
+from gateway.security.policy import GATEWAY, Policy, for_party
+from gateway.testing.signing import NOW, Bench, PrivateKey, private_key_of, private_pem_of, self_signed, signed_certificate
 
 DOCUMENT = "<a>đơn</a>\n".encode()
 KINDS = ["portal", "rsa", "p384"]
@@ -24,10 +30,14 @@ PEM = serialization.Encoding.PEM
 CENTURY = timedelta(days=36_525)  # other implementations sign at the machine's time
 
 
-def check_of(document: bytes, signature: bytes, *, known: bool = True) -> str:
+def check_of(document: bytes, signature: bytes, *, known: bool = True, policy: Policy = GATEWAY) -> str:
     with pytest.raises(GatewayError) as refused:
-        cms.verify(document, signature, at=NOW, registered=lambda _: known)
+        cms.verify(document, signature, at=NOW, registered=lambda _: known, policy=policy, skew=CENTURY)
     return refused.value.problems[0].values["check"]
+
+
+def verified(signature: bytes, *, document: bytes = DOCUMENT, policy: Policy = GATEWAY) -> cms.Proof:
+    return cms.verify(document, signature, at=NOW, registered=lambda _: True, policy=policy, skew=CENTURY)
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +54,122 @@ def test_signature_verifies_with_its_signer_and_time(bench: Bench, kind: str) ->
     assert (proof.certificate, proof.signed_at) == (key.certificates[0], NOW)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_openssl_verifies_what_we_sign(bench: Bench, kind: str, tmp_path: Path) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
+def openssl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    program = shutil.which("openssl")
+    if program is None:
         pytest.skip("no openssl")
-    key: SigningKey = getattr(bench, kind)
-    files = {"s.der": cms.sign(DOCUMENT, key, at=NOW), "d.xml": DOCUMENT, "c.pem": key.certificates[0].x509.public_bytes(PEM)}
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
+    return subprocess.run([program, *arguments], cwd=folder, capture_output=True, check=False, timeout=30)
 
-    asked = ("cms", "-verify", "-binary", "-inform", "DER", "-in", "s.der", "-content", "d.xml", "-noverify", "-certfile", "c.pem")
-    done = subprocess.run([openssl, *asked], cwd=tmp_path, capture_output=True, check=False, timeout=30)
 
+VERIFY = ("cms", "-verify", "-binary", "-inform", "DER", "-in", "s.der", "-content", "d.xml", "-noverify", "-certfile", "c.pem")
+SIGN = ("cms", "-sign", "-binary", "-outform", "DER", "-in", "d.xml", "-out", "s.der", "-signer", "c.pem", "-inkey", "k.pem")
+
+
+def put(folder: Path, key: SigningKey, document: bytes = DOCUMENT) -> None:
+    write(folder, key.certificates[0], private_key_of(key), document)
+
+
+def write(folder: Path, certificate: Certificate, private: PrivateKey | dsa.DSAPrivateKey, document: bytes = DOCUMENT) -> None:
+    """Write a key, its certificate and the document for OpenSSL."""
+    pem = private.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    for name, content in {"d.xml": document, "c.pem": certificate.x509.public_bytes(PEM), "k.pem": pem}.items():
+        (folder / name).write_bytes(content)
+
+
+def signed_by_openssl(folder: Path, key: SigningKey, *options: str) -> bytes:
+    put(folder, key)
+    done = openssl(folder, *SIGN, *options)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == DOCUMENT
+    return (folder / "s.der").read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("document", [DOCUMENT, DOCUMENT + b" "])
+def test_openssl_verifies_what_we_sign_and_refuses_another_document(bench: Bench, kind: str, document: bytes, tmp_path: Path) -> None:
+    key: SigningKey = getattr(bench, kind)
+    put(tmp_path, key, document)
+    (tmp_path / "s.der").write_bytes(cms.sign(DOCUMENT, key, at=NOW))
+
+    done = openssl(tmp_path, *VERIFY)
+
+    assert (done.returncode == 0) == (document == DOCUMENT), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("portal", ()),
+        ("rsa", ()),
+        ("rsa", ("-md", "sha512")),
+        ("p384", ("-md", "sha384")),
+        ("rsa", ("-cades",)),
+        ("portal", ("-nosmimecap",)),
+    ],
+)
+def test_what_openssl_signs_verifies(bench: Bench, kind: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    key: SigningKey = getattr(bench, kind)
+    signature = signed_by_openssl(tmp_path, key, *options)
+
+    assert verified(signature).certificate == key.certificates[0]
+    with pytest.raises(GatewayError):
+        verified(signature, document=DOCUMENT.replace(b"a", b"b"))
+
+
+@pytest.mark.parametrize(
+    ("options", "check"),
+    [
+        (("-nodetach",), "50"), (("-noattr",), "50"), (("-nocerts",), "52"), (("-md", "sha1"), "51"), (("-md", "md5"), "51"),
+        (("-md", "sha224"), "51"), (("-keyopt", "rsa_padding_mode:pss"), "51"), (("-stream", "-indef"), "50"),
+    ],
+)  # fmt: skip
+def test_what_openssl_signs_otherwise_is_refused(bench: Bench, options: tuple[str, ...], check: str, tmp_path: Path) -> None:
+    assert check_of(DOCUMENT, signed_by_openssl(tmp_path, bench.rsa, *options)) == check
+
+
+def test_sig_50_two_signers_are_refused(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "c2.pem").write_bytes(bench.portal.certificates[0].x509.public_bytes(PEM))
+    (tmp_path / "k2.pem").write_bytes(private_pem_of(bench.portal))
+
+    both = signed_by_openssl(tmp_path, bench.rsa, "-signer", "c2.pem", "-inkey", "k2.pem")
+
+    assert check_of(DOCUMENT, both) == "50"
+
+
+def test_sig_52_certificate_of_another_signer_under_the_same_name_is_refused(bench: Bench, tmp_path: Path) -> None:
+    put(tmp_path, bench.portal)
+    (tmp_path / "other.pem").write_bytes(bench.rsa.certificates[0].x509.public_bytes(PEM))
+
+    assert check_of(DOCUMENT, signed_by_openssl(tmp_path, bench.portal, "-nocerts", "-certfile", "other.pem")) == "52"
+
+
+@pytest.mark.parametrize(("allow", "bits", "digest", "check"), [("sha1", 2048, "sha1", "51"), ("rsa-1024", 1024, "sha256", "12")])
+def test_what_is_weak_holds_only_by_a_concession_that_has_not_ended(tmp_path: Path, allow: str, bits: int, digest: str, check: str) -> None:
+    private = rsa.generate_private_key(65537, bits)
+    certificate = self_signed(private)
+    write(tmp_path, certificate, private)
+    assert openssl(tmp_path, *SIGN, "-md", digest).returncode == 0
+    signature = (tmp_path / "s.der").read_bytes()
+
+    assert verified(signature, policy=conceding(allow, until=NOW + timedelta(days=1))).certificate == certificate
+    assert check_of(DOCUMENT, signature, policy=conceding(allow, until=NOW)) == check
+    assert check_of(DOCUMENT, signature) == check
+
+
+def conceding(allow: str, *, until: datetime) -> Policy:
+    return for_party(SealProfile(concessions=(Concession(allow=frozenset({allow}), until=until),)), at=NOW)
+
+
+def test_dsa_holds_only_by_its_concession(tmp_path: Path) -> None:
+    private = dsa.generate_private_key(2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dsa")])
+    authority = rsa.generate_private_key(65537, 2048)
+    certificate = signed_certificate(private, authority, name, name)  # type: ignore[arg-type]  # a key that signs no certificate here
+    write(tmp_path, certificate, private)
+    assert openssl(tmp_path, *SIGN).returncode == 0
+    signature = (tmp_path / "s.der").read_bytes()
+
+    assert check_of(DOCUMENT, signature) == "51"
+    assert verified(signature, policy=conceding("dsa", until=NOW + timedelta(days=1))).certificate == certificate
 
 
 @pytest.mark.parametrize("kind", KINDS)
