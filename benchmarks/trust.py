@@ -1,7 +1,8 @@
-"""How near signing and verifying come to the bare calls, and to signxml and xmlsec: one thread, the same signed 12 KB document, in one run.
+"""How near signing and verifying come to the bare calls, signxml, xmlsec and the JDK: one thread, a signed 12 KB document, in one run.
 
-All are given what they need in memory: the parsed document to verify, its canonical bytes to sign. They are timed in short turns, in
-seconds of the thread's CPU, so that a machine that changes its pace changes it for all; each ratio is the median over the rounds.
+All but the JDK, which benchmarks/jdk is about, are given what they need in memory: the parsed document to verify, its canonical bytes to
+sign. They are timed in short turns, in seconds of the thread's CPU, so that a machine that changes its pace changes it for all; each ratio
+is the median over the rounds.
 """
 
 import base64
@@ -25,6 +26,7 @@ from signxml.algorithms import CanonicalizationMethod, SignatureMethod
 from signxml.signer import XMLSigner
 from signxml.verifier import SignatureConfiguration, XMLVerifier
 
+from benchmarks import jdk
 from benchmarks.ground import DS, GOODS, PADDING, SHA256, c14n, cpu, target
 from gateway.security import signer, verifier
 from gateway.security.keys import SigningKey, verify_value
@@ -72,7 +74,8 @@ def measure() -> dict[str, Any]:
     grown = _growth(Subject(name="rsa", key=bench.rsa, unsigned=unsigned, signed=signer.sign_system(unsigned, bench.rsa)))
     figures["growth_kib_after_10000_verifications"] = round(grown / 1024)
     targets.append(target("growth after 10,000 verifications (MiB)", grown / 1024 / 1024, GROWTH / 1024 / 1024, at_least=False))
-    return {"figures": figures, "targets": targets, "ratio": round(min(near), 3)}
+    beside, held = jdk.compare()
+    return {"figures": figures | beside, "targets": [*targets, held], "ratio": round(min(near), 3)}
 
 
 def _ratios(name: str, calls: Calls, figures: dict[str, float]) -> dict[str, float]:
