@@ -86,10 +86,18 @@ def write_archive(path: Path, data: bytes) -> None:
         raise Unavailable(Code.UNAVAILABLE, Problem(text="retention.not-archived", path=str(path))) from error
 
 
+def reachable(path: Path) -> bool:
+    """Say whether an archive's folder is there: a disk that is not mounted holds it still."""
+    try:
+        return path.parent.is_dir()
+    except OSError:
+        return False
+
+
 def remove_archive(path: Path) -> bool:
     """Remove a file and its half-written beginnings; says whether it is gone. False where its folder cannot be reached."""
     try:
-        if not path.parent.is_dir():
+        if not reachable(path):
             return False
         path.with_name(f".{path.name}.part").unlink(missing_ok=True)
         path.unlink(missing_ok=True)

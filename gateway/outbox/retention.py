@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from gateway.ports import Database, Entropy, Tx
 from gateway.store.leaves import write_leaf
 from gateway.store.times import EPOCH, to_micros
 
-from .archive import archive_path, pack, remove_archive, seal, write_archive
+from .archive import archive_path, pack, reachable, remove_archive, seal, write_archive
 from .holds import InForce, in_force
 from .payloads import Payloads
 from .purging import Loaded, complete, forget, load, purge
@@ -141,6 +142,7 @@ class Retention:
         run = self._begin(schedule, folder)
         try:
             self._remove_half_made()
+            self._remove_given_up()
             for walk in _walks(schedule, "content"):
                 yield from self._walk(run, walk)
             yield from self._expire(run)  # before the records that find what is in them
@@ -282,18 +284,20 @@ class Retention:
                 self._database.commit(lambda tx, gone=archive: tx.changed(sql.FORGET_ARCHIVE, archived=gone))  # type: ignore[misc]
 
     def _expire(self, run: Run) -> Iterator[Done]:
-        """Remove archives whose time is over, unless a hold covers something in them or their folder cannot be reached."""
+        """Remove archives whose time is over, unless a hold covers something in them or their folder cannot be reached.
+
+        That one goes is decided in a commit, for which whoever places a hold waits; then its file goes.
+        """
         for archive, path in self._database.read(lambda tx: tx.rows(sql.EXPIRED, now=to_micros(run.now))):
-            if self._database.read(lambda tx, each=archive: _held_in(tx, run, each)) or not remove_archive(Path(path)):  # type: ignore[misc]
-                continue
+            if reachable(Path(path)) and self._database.commit(partial(_give_up, run=run, archive=archive)):
+                self._remove_given_up()
+                yield Done(stage="archive", archive=archive)
 
-            def work(tx: Tx, archive: str = archive) -> None:
-                _keep_turn(tx, run)
-                tx.changed(sql.NOTE_REMOVED, archived=archive, now=to_micros(tx.now()))
-                write_leaf(tx, Event(kind="archive.removed", at=tx.now(), values={"archive": archive}))
-
-            self._database.commit(work)
-            yield Done(stage="archive", archive=archive)
+    def _remove_given_up(self) -> None:
+        """Remove the files of archives that were given up, those of a run that died or could not reach them too."""
+        for archive, path in self._database.read(lambda tx: tx.rows(sql.GIVEN_UP)):
+            if remove_archive(Path(path)):
+                self._database.commit(lambda tx, gone=archive: tx.changed(sql.NOTE_GONE, archived=gone))  # type: ignore[misc]
 
 
 # --- looking at messages ---------------------------------------------------------------------------------------------
@@ -380,6 +384,15 @@ def _held_in(tx: Tx, run: Run, archive: str) -> bool:
         if _held(holds, _old(row, run.schedule, receivers=receivers[row[0]], ended=True, stage="record")):
             return True
     return False
+
+
+def _give_up(tx: Tx, *, run: Run, archive: str) -> bool:
+    """Note that an archive is removed, unless a hold covers anything in it; says whether it may go."""
+    _keep_turn(tx, run)
+    if _held_in(tx, run, archive) or not tx.changed(sql.NOTE_REMOVED, archived=archive, now=to_micros(tx.now())):
+        return False
+    write_leaf(tx, Event(kind="archive.removed", at=tx.now(), values={"archive": archive}))
+    return True
 
 
 def _still_due(tx: Tx, old: Old, holds: InForce, stage: Stage) -> bool:

@@ -320,7 +320,7 @@ ARCHIVES = Table(
     "archives",
     METADATA,
     Column("id", Text, primary_key=True),
-    Column("path", Text, nullable=False),
+    Column("path", Text, nullable=False),  # empty once it was removed and its file is gone
     Column("made_at", BigInteger, nullable=False),
     Column("keep_until", BigInteger, nullable=False),
     Column("key", Text, nullable=False),  # of encryption

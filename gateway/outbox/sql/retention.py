@@ -144,5 +144,8 @@ HELD_IN = (
     .where(P.archive == bindparam("archived"))
     .order_by(M.id)
 )
-NOTE_REMOVED = update(ARCHIVES).where(A.id == bindparam("archived")).values(removed_at=bindparam("now"))
+NOTE_REMOVED = update(ARCHIVES).where(A.id == bindparam("archived"), A.removed_at.is_(None)).values(removed_at=bindparam("now"))
+# Given up, and the file perhaps still there; reads every archive there ever was, once a run.
+GIVEN_UP = select(A.id, A.path).where(A.removed_at.is_not(None), A.path != literal("")).order_by(A.id)
+NOTE_GONE = update(ARCHIVES).where(A.id == bindparam("archived")).values(path="")
 KEPT_ARCHIVES = select(func.count(), func.coalesce(func.sum(A.size), 0)).where(text("removed_at IS NULL"))

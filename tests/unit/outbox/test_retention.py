@@ -15,7 +15,7 @@ from gateway.model import MessageId, Periods, Schedule
 from gateway.outbox import archive, purging
 from gateway.outbox import retention as module
 from gateway.outbox.holds import Holds
-from gateway.ports import Tx
+from gateway.ports import Entry, Tx
 from gateway.store.tables import ATTEMPTS, METADATA
 from gateway.testing.aging import CONTENT, DAY, PERIODS, RECORD, SCHEDULE, Aging, moved
 from gateway.testing.entries import BNN, NSW, envelope_text
@@ -194,6 +194,71 @@ def test_hold_placed_while_a_step_is_made_keeps_what_it_covers(aging: Aging, mon
 
     assert not aging.purged(entry)
     assert aging.purged(other)
+
+
+def expired(aging: Aging) -> Entry:
+    """Have a message's content in an archive whose time is over."""
+    entry = aging.done()
+    aging.pass_(CONTENT + DAY)
+    aging.run()
+    aging.pass_(RECORD)
+    return entry
+
+
+def test_hold_placed_in_the_moment_in_which_an_archive_ends_keeps_it(aging: Aging, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = expired(aging)
+
+    def held_meanwhile(path: Path) -> bool:
+        aging.holds.place("message", entry.arrival.id, by="lan", reason="x")
+        return path.parent.is_dir()
+
+    monkeypatch.setattr(module, "reachable", held_meanwhile)
+
+    assert aging.run() == []
+    assert aging.opened().manifest["messages"]
+    assert aging.queries.message(entry.arrival.id) is not None
+
+
+def test_hold_placed_after_an_archive_was_given_up_does_not_bring_it_back(aging: Aging, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = expired(aging)
+    remove = archive.remove_archive
+
+    def held_late(path: Path) -> bool:
+        aging.holds.place("message", entry.arrival.id, by="lan", reason="x")
+        return remove(path)
+
+    monkeypatch.setattr(module, "remove_archive", held_late)
+
+    assert [done.stage for done in aging.run()] == ["archive"]  # its record is held
+    assert aging.archives() == []
+
+
+def test_file_of_an_archive_goes_though_the_run_that_gave_it_up_died(aging: Aging, monkeypatch: pytest.MonkeyPatch) -> None:
+    expired(aging)
+
+    def dying(_path: Path) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "remove_archive", dying)
+    with pytest.raises(KeyboardInterrupt):
+        aging.run()
+    assert aging.archives()
+    monkeypatch.undo()
+    aging.pass_(module.TURN)
+
+    assert [done.stage for done in aging.run()] == ["record"]
+    assert aging.archives() == []
+
+
+def test_archive_whose_folder_is_not_there_is_not_given_up(aging: Aging) -> None:
+    expired(aging)
+    away = aging.folder.rename(aging.folder.with_name("elsewhere"))
+
+    assert aging.run() == []
+
+    away.rename(aging.folder)
+    assert [done.stage for done in aging.run()] == ["archive", "record"]
+    assert aging.archives() == []
 
 
 def test_replayed_and_ended_while_a_step_is_made_stays_until_all_of_it_is_known(aging: Aging, monkeypatch: pytest.MonkeyPatch) -> None:
