@@ -152,8 +152,12 @@ def _receipt(case: Case, message: MessagePart, leaves: Sequence[Leaf], receipt: 
     if receipt.file not in case.files:
         yield wrong("receipt-missing", receipt.file)
         return
-    if not any(_tells(leaf, receipt) for leaf in leaves):
+    event = next((leaf for leaf in leaves if _tells(leaf, receipt)), _NO_LEAF)
+    if not event:
         yield wrong("receipt-event", receipt.file)
+    if event.get("outcome") == "failed":  # an answer that the gateway did not take is nobody's receipt
+        yield seen("receipt-not-taken", receipt.file)
+        return
     found, ours = open_message(case.files[receipt.file]), not receipt.delivery
     try:
         signers = prove(found, at=receipt.at, registered=lambda c: not ours or case.is_gateways(c, receipt.at), read_stamp=case.read_stamp)
@@ -195,7 +199,7 @@ def _is_about(found: Message, message: MessagePart) -> bool:
 
 
 def _tells(leaf: Leaf, receipt: ReceiptPart) -> bool:
-    """Say whether an event is the one that an answer belongs to, and tells of these bytes where it tells of any."""
+    """Say whether an event is the one that an answer belongs to."""
     if receipt.delivery:
         same = leaf.get("kind") == "delivery.settled" and leaf.get("delivery") == receipt.delivery
     else:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from gateway.errors import Problem
+from gateway.evidence.container import Report
 from gateway.evidence.gathering import Evidence
 from gateway.evidence.ledger import Ledger
 from gateway.evidence.packing import Content, digest_of, pack, unpack
@@ -17,18 +18,26 @@ from gateway.evidence.report import write_reports
 from gateway.evidence.seal import MANIFEST, PLACE, manifest, seal
 from gateway.evidence.stamping import Stamps
 from gateway.evidence.verify import Verdict, verify_container
-from gateway.lifecycle import Delivered
-from gateway.model import Attachment, Document, MessageId, Request, Signer
+from gateway.lifecycle import Delivered, Outcome
+from gateway.model import ON_MESSAGE, Attachment, Document, MessageId, Request, Signer
 from gateway.outbox.attachments.keeping import Attachments
 from gateway.outbox.attachments.rows import RowStore
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
 from gateway.ports import Cipher, Database
+from gateway.protocols.vnsw.dialects import GATEWAY
+from gateway.protocols.vnsw.wrapping import response
+from gateway.security import beside
 from gateway.security.certificates import Certificate
 from gateway.security.keys import SigningKey
+from gateway.security.sealer import EnvelopeSealer
 from gateway.security.statuses import held
 from gateway.store.viewer import STAFF, Viewer
+from gateway.xml import soap
+from gateway.xml.envelope import read_header, swap, write
+from gateway.xml.parse import parse
 
+from . import builders
 from .entries import make_entry
 from .settling import Time, claim_one, end
 from .signing import Bench
@@ -54,23 +63,25 @@ class Court:
         signed: bool = True,
         attachments: tuple[Attachment, ...] = (),
         content: bytes | None = None,
-        signers: tuple[SigningKey, ...] = (),
+        body: bytes | None = None,
+        signers: Iterable[tuple[str, SigningKey]] | None = None,
         request: bytes = b"<request/>",
         reply: bytes = b"reply",
-        answer: bytes | None = None,
+        outcome: Outcome | None = None,
+        answer: Callable[[MessageId], bytes] | None = None,
     ) -> MessageId:
-        """Accept a message, signed by a person and the portal unless told otherwise, and deliver it to the ministry."""
+        """Accept a message, signed by a person and the portal unless told otherwise, and deliver it to the ministry, or end otherwise."""
         whole = content or (self.bench.signed() if signed else self.bench.envelope())
-        entry = make_entry(key=os.urandom(8), content=whole, attachments=attachments)
-        keys = signers or ((self.bench.person, self.bench.portal) if signed else ())
-        who = tuple(_signer(role, key) for role, key in zip(("person", "system"), keys, strict=False))
+        entry = make_entry(key=os.urandom(8), content=whole, body=body, attachments=attachments)
+        usual = (("person", self.bench.person), ("system", self.bench.portal)) if signed else ()
+        who = tuple(_signer(role, key) for role, key in (usual if signers is None else signers))
         document = Document(type="P11001", content=whole, sha256=hashlib.sha256(whole).hexdigest())
         envelope = replace(entry.envelope, document=document, signers=who)
-        answered = entry.answer if answer is None else replace(entry.answer, body=answer.replace(b"MESSAGE", entry.arrival.id.encode()))
-        self.outbox.record(replace(entry, envelope=envelope, proof="signature" if keys else "network", answer=answered))
+        answered = replace(entry.answer, body=answer(entry.arrival.id)) if answer else entry.answer
+        self.outbox.record(replace(entry, envelope=envelope, proof="signature" if who else "network", answer=answered))
         claim = claim_one(self.outbox)
         self.outbox.note(claim, Request(endpoint="http://x", action="", body=request))
-        end(self.outbox, claim, Delivered(reference="BNN-1"), self.time, reply=reply)
+        end(self.outbox, claim, outcome or Delivered(reference="BNN-1"), self.time, reply=reply)
         return entry.arrival.id
 
     def export(self, *messages: str, viewer: Viewer = STAFF, attachments: bool = True) -> bytes:
@@ -101,6 +112,7 @@ def hold_court(  # what it is made of, each by name
     key: SigningKey,
     revocation: Path = Path("nowhere"),
     issuers: tuple[Certificate, ...] = (),
+    report: Report = write_reports,
 ) -> Court:
     """Put evidence together over a database; lists and answers lie in `revocation`, `issuers` are known beside those of persons."""
     payloads = Payloads(cipher=cipher)
@@ -113,7 +125,7 @@ def hold_court(  # what it is made of, each by name
         ledger=ledger,
         stamps=stamps,
         clock=time,
-        report=write_reports,
+        report=report,
         key=lambda: key,
         own=lambda: key.certificates,
         issuers=lambda: (*bench.trust.anchors("person").certificates, *issuers),
@@ -123,6 +135,20 @@ def hold_court(  # what it is made of, each by name
     return Court(
         database=database, outbox=outbox, evidence=evidence, stamps=stamps, ledger=ledger, key=key, time=time, bench=bench, keeping=keeping
     )
+
+
+def receipt(document: bytes, key: SigningKey | None, *, number: str, at: datetime, profile: str = "xmldsig", reference: str = "") -> bytes:
+    """Answer a document with 99 over SOAP, signed by a profile, or by nobody; about another reference where one is given."""
+    header = swap(read_header(parse(document), zone=builders.ZONE))
+    subject = replace(header.subject, function="99", reference=reference or header.subject.reference)
+    envelope = write(replace(header, id=number, subject=subject), b"<ReceiveDate>-</ReceiveDate>", zone=builders.ZONE)
+    sealer = EnvelopeSealer(key, lambda: at) if key else None
+    if sealer and profile not in ON_MESSAGE:
+        envelope = sealer.sign(envelope, profile)
+    body = soap.wrap(response(GATEWAY, envelope), version="1.1")
+    if profile == "cms-detached" and sealer:
+        return beside.write(body, sealer.sign(body, profile))
+    return sealer.sign(body, profile) if sealer and profile in ON_MESSAGE else body
 
 
 # --- containers taken apart and put together ---------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """The ZIP of a container: one form, and no trick that makes two readers see two things."""
 
+import hashlib
 import io
+import tracemalloc
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from gateway.errors import NotReadable
+from gateway.errors import NotReadable, NotValid
 from gateway.evidence import packing
 from gateway.evidence.packing import MIMETYPE
 from gateway.testing.evidence import packed as pack
@@ -157,3 +160,66 @@ def test_size_and_number_of_files_are_limited(monkeypatch: pytest.MonkeyPatch) -
         unpack(data)
 
     assert [many.value.problems[0].text, large.value.problems[0].text] == ["container.too-many", "container.too-large"]
+
+
+def test_what_is_streamed_is_held_in_chunks_only(tmp_path: Path) -> None:
+    pieces = 64
+    chunk = bytes(packing.CHUNK)
+    digest = hashlib.sha256(chunk * pieces).digest()
+    large = packing.Streamed(size=pieces * len(chunk), sha256=digest, chunks=lambda: (chunk for _ in range(pieces)))
+
+    tracemalloc.start()
+    try:
+        with (tmp_path / "large.asice").open("x+b") as file:
+            packing.pack({"large.bin": large, "small.txt": b"x"}, file)
+            files, differences = packing.unpack(file)
+            peak = tracemalloc.get_traced_memory()[1]
+            refused = pytest.raises(NotReadable, lambda: files["large.bin"])
+    finally:
+        tracemalloc.stop()
+
+    assert (files.digest("large.bin"), files.size("large.bin"), differences) == (digest, large.size, ())
+    assert refused.value.problems[0].text == "container.file-large"
+    assert peak < 8 * packing.CHUNK
+
+
+def test_a_streamed_file_is_packed_as_one_that_is_held() -> None:
+    content = b"ab" * 1000
+    streamed = packing.Streamed(size=2000, sha256=hashlib.sha256(content).digest(), chunks=lambda: (b"ab" * 500, b"", b"ab" * 500))
+
+    assert pack({"a.bin": streamed, "b": b"x"}) == pack({"a.bin": content, "b": b"x"})
+
+
+def test_a_streamed_file_of_another_size_is_not_packed() -> None:
+    with pytest.raises(ValueError, match="size"):
+        pack({"a.bin": packing.Streamed(size=3, sha256=bytes(32), chunks=lambda: [b"ab"])})
+
+
+def test_what_would_be_too_large_or_too_many_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = packing.Streamed(size=packing.MAX_BYTES, sha256=bytes(32), chunks=lambda: pytest.fail("read"))
+    with pytest.raises(NotValid) as large:
+        pack({"a.bin": huge})
+    monkeypatch.setattr(packing, "MAX_FILES", 1)
+    with pytest.raises(NotValid) as many:
+        pack(FILES)
+
+    assert [large.value.problems[0].text, many.value.problems[0].text] == ["container.too-large", "container.too-many"]
+
+
+def test_a_size_that_is_not_there_costs_nothing() -> None:
+    data = bytearray(pack({"a.txt": b"x"}))
+    at = data.index(b"a.txt") - 12  # both sizes in its local header
+    data[at : at + 8] = (2**32 - 1).to_bytes(4, "little") * 2
+
+    with pytest.raises(NotReadable) as refused:
+        unpack(bytes(data))
+
+    assert refused.value.problems[0].text == "container.cut-short"
+
+
+def test_every_entry_that_differs_is_named() -> None:
+    data = bytearray(pack(FILES))
+    for name in (b"a.txt", b"META-INF/b.xml"):
+        data[data.index(name) - 20] ^= 1  # its date
+
+    assert [problem.path for problem in unpack(bytes(data))[1]] == ["a.txt", "META-INF/b.xml"]

@@ -250,6 +250,7 @@ def test_a_stamped_head_is_proved_in_time(fresh: Court, authority: StampAuthorit
     assert trusted.valid
     assert any(name.startswith("stamps/") for name in trusted.files)
     assert "1 time-stamps over 1 heads" in str(trusted.as_json("en"))
+    assert "There are no data on whether the certificate of CN=stamps was revoked" in str(trusted.as_json("en"))
     assert failed(untrusted) == {10}
 
 
