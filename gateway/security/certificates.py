@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 MAX_CERTIFICATE_BYTES = 16_384  # real ones have 1 to 3 KB
+MAX_SERIAL_BITS = 160  # RFC 5280, 4.1.2.2: positive, at most 20 bytes; Python writes no number of thousands of digits
 CACHED_CERTIFICATES = 1024  # parties and declarants active in an hour; about 10 KB each
 
 _WHITE = b" \t\r\n"
@@ -75,8 +76,8 @@ def read(der: bytes) -> Certificate:
     try:
         parsed = x509.load_der_x509_certificate(der)
         _ = parsed.issuer  # read when it is asked for: what cannot be read is no certificate
-        if parsed.serial_number <= 0:  # RFC 5280, 4.1.2.2
-            raise ValueError("a serial number that is not positive")  # one kind of refusal for all that is wrong
+        if not 0 < parsed.serial_number < 1 << MAX_SERIAL_BITS:
+            raise ValueError("a serial number that is none")  # one kind of refusal for all that is wrong
         return Certificate(
             der=der, x509=parsed, key=_key(parsed), subject=parsed.subject.rfc4514_string(),
             tax_code=tax_code(parsed.subject), sha256=hashlib.sha256(der).hexdigest(),

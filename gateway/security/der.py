@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 INTEGER, BIT_STRING, OCTET_STRING, OID = 0x02, 0x03, 0x04, 0x06
 UTC_TIME, GENERALIZED_TIME, SEQUENCE, SET = 0x17, 0x18, 0x30, 0x31
+MAX_VALUES = 1024  # inside one; whatever is read here has a few dozen
 _MULTIPLE = 0x1F  # a tag's low bits where more tag bytes follow; nothing of ours has such
 _LONG = 0x80  # set in a length's first byte where the number of its bytes stands there
 _MAX_LENGTH_BYTES = 4
@@ -26,22 +27,30 @@ class Value:
 
 def read(data: bytes) -> Value:
     """Read exactly one value; raises ValueError."""
-    found = read_all(data)
-    if len(found) != 1:
+    found = _at(data, 0)
+    if len(found.raw) != len(data):
         raise ValueError("not one value")
-    return found[0]
+    return found
 
 
 def read_all(data: bytes) -> list[Value]:
     """Read the values that stand one behind the other; raises ValueError."""
-    found, at = [], 0
+    found: list[Value] = []
+    at = 0
     while at < len(data):
-        begins, size = _header(data, at)
-        if begins + size > len(data):
-            raise ValueError("cut off")
-        found.append(Value(tag=data[at], content=data[begins : begins + size], raw=data[at : begins + size]))
-        at = begins + size
+        if len(found) == MAX_VALUES:
+            raise ValueError("more values than are meant")
+        found.append(_at(data, at))
+        at += len(found[-1].raw)
     return found
+
+
+def _at(data: bytes, at: int) -> Value:
+    """Read the value that begins at a place."""
+    begins, size = _header(data, at)
+    if begins + size > len(data):
+        raise ValueError("cut off")
+    return Value(tag=data[at], content=data[begins : begins + size], raw=data[at : begins + size])
 
 
 def write(tag: int, *parts: bytes) -> bytes:

@@ -3,12 +3,13 @@
 import base64
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lxml import etree
 from lxml.etree import _Element
 
 from gateway.errors import GatewayError
+from gateway.security import der
 from gateway.xml.namespaces import DS, ENVELOPED, EXC_C14N
 from gateway.xml.parse import parse
 
@@ -25,6 +26,13 @@ _ALGORITHMS = (
     "http://www.w3.org/TR/2001/REC-xml-c14n-20010315", "",
 )  # fmt: skip
 _URIS = ("", "#", "#content", "#x", "#xpointer(/)", "#xpointer(id('content'))", "file:///etc/passwd", "http://127.0.0.1:9/a", "cid:a")
+_VALUES = (  # what stands where something else should: null, numbers, names and times that are none, depth
+    b"\x05\x00", b"\x02\x00", der.write(der.INTEGER, b"\x7f" + b"\xff" * 30_000), der.write(der.INTEGER, b"\xff" * 40), b"\x06\x01\x80",
+    der.write(der.OID, b"\xff" * 200 + b"\x7f"), b"\x30\x80\x00\x00", b"\x30\x84\xff\xff\xff\xff", b"\x1f\x81\x00",
+    b"\x18\x0f00010101000000Z", b"\x18\x0f99991231235959Z", b"\x17\x0d991399999999Z",
+    b"\x30\x82\x10\x00" + b"\x30\x00" * 2048, b"\xa0\x00", b"\x80\x01x",
+)  # fmt: skip
+CONSTRUCTED = 0x20  # of a tag whose value holds values
 _BASE64 = re.compile(rb">([A-Za-z0-9+/=]{16,})<")
 
 
@@ -111,6 +119,37 @@ def by_base64(draw: random.Random, data: bytes) -> bytes:
     return data[: chosen.start(1)] + base64.b64encode(bytes(inner)) + data[chosen.end(1) :]
 
 
+def by_value(draw: random.Random, data: bytes) -> bytes:
+    """Replace, double, wrap, empty or lengthen one value of DER, and write the lengths around it anew."""
+    chosen = draw.choice(list(_paths(der.read(data), ())))
+    return _replaced(der.read(data), chosen, draw)
+
+
+def _paths(value: der.Value, path: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    yield path
+    for number, inner in enumerate(value.children(value.tag) if value.tag & CONSTRUCTED else ()):
+        yield from _paths(inner, (*path, number))
+
+
+def _replaced(value: der.Value, path: tuple[int, ...], draw: random.Random) -> bytes:
+    if path:
+        first, *rest = path
+        inside = value.children(value.tag)
+        return der.write(value.tag, *(_replaced(v, tuple(rest), draw) if n == first else v.raw for n, v in enumerate(inside)))
+    match draw.randrange(6):
+        case 0:
+            return draw.choice(_VALUES)
+        case 1:
+            return value.raw * draw.choice((2, 3, 500))
+        case 2:
+            return der.write(der.SEQUENCE, value.raw)
+        case 3:
+            return der.write(value.tag)
+        case 4:
+            return bytes((value.tag | CONSTRUCTED, 0x80)) + value.content + bytes(2)  # a length that is not stated
+    return der.write(value.tag, value.content * 50)
+
+
 def several(draw: random.Random, data: bytes) -> bytes:
     """Make two to four changes at once."""
     for _ in range(draw.randrange(2, 5)):
@@ -121,4 +160,5 @@ def several(draw: random.Random, data: bytes) -> bytes:
     return data
 
 
+OF_DER: tuple[Change, ...] = (by_byte, by_value)
 CHANGES: tuple[Change, ...] = (by_byte, by_element, by_signature, by_base64, several)

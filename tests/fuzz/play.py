@@ -9,7 +9,7 @@ from lxml import etree
 
 from gateway.errors import GatewayError
 
-from .changes import CHANGES, by_byte
+from .changes import CHANGES, OF_DER, by_byte
 from .profiles import Case
 
 MOST_SECONDS = 1.0  # of one input
@@ -43,8 +43,9 @@ def play(name: str, case: Case, *, seed: int, rounds: int) -> Figures:
 
 
 def _changed(draw: random.Random, signed: bytes) -> bytes:
-    change = draw.choice(CHANGES) if signed.lstrip().startswith(b"<") else by_byte
+    kinds = {b"<": CHANGES, b"0": OF_DER}.get(signed.lstrip()[:1], (by_byte,))
     try:
+        change = draw.choice(kinds)
         return change(draw, signed)
     except (GatewayError, *SPURIOUS):
         return by_byte(draw, signed)

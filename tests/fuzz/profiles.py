@@ -14,7 +14,7 @@ from lxml.etree import _Element
 
 from gateway.model import Channel, SealProfile, Wrapper
 from gateway.ports import Opened
-from gateway.security import certificates, cms, signer, stamps, verifier, wss, xades
+from gateway.security import beside, certificates, cms, signer, stamps, verifier, wss, xades
 from gateway.security.keys import SigningKey
 from gateway.security.policy import PERSON, SYSTEM
 from gateway.security.prover import Prover
@@ -153,6 +153,21 @@ def _cms(bench: Bench) -> Case:
     return Case(signed=cms.sign(document, bench.rsa, at=NOW), prove=prove)
 
 
+def _beside(bench: Bench) -> Case:
+    """A document with its signature in one body, as the REST door has it and the prover judges it."""
+    document = bench.envelope()
+    prover = Prover(bench.trust, lambda: NOW, ZONE)
+    people = People(replace(builders.party("NSW"), sends=SealProfile(signature="cms-detached")), unsigned("BNN"))
+
+    def prove(data: bytes) -> object:
+        payload, signature = beside.read(data) or (data, b"")
+        opened = Opened(wrapper=Wrapper(protocol="rest", operation="documents"), payload=payload, signature=signature)
+        return prover.prove(opened, CHANNEL, people).payload
+
+    return Case(signed=beside.write(document, cms.sign(document, bench.rsa, at=NOW)), prove=prove)
+
+
 MAKERS: Mapping[str, Callable[[Bench], Case]] = {
     "xmldsig": _xmldsig, "person": _person, "xades-b-b": _xades, "xades-b-lt": _long_term, "wss-x509": _wss, "cms-detached": _cms,
+    "beside": _beside,
 }  # fmt: skip

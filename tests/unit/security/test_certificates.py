@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from gateway.security import certificates
+from gateway.security import certificates, der
 from gateway.testing.signing import Bench, signed_certificate
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -94,3 +94,13 @@ def test_pem_file_with_one_damaged_certificate_is_refused(bench: Bench) -> None:
 
     with pytest.raises(ValueError, match="not a certificate"):
         certificates.read_pem(good + good.replace(b"MII", b"AAA"))
+
+
+@pytest.mark.parametrize("serial", [b"\x00", b"\xff", b"\x7f" + b"\xff" * 20, b"\x7f" + b"\xff" * 12_000])
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_serial_number_that_is_not_positive_or_too_long_makes_no_certificate(bench: Bench, serial: bytes) -> None:
+    body, *rest = der.read(bench.rsa.certificates[0].der).children()
+    changed = [der.write(der.INTEGER, serial) if value.tag == der.INTEGER else value.raw for value in body.children()]
+
+    with pytest.raises(ValueError, match="not a certificate"):
+        certificates.read(der.write(der.SEQUENCE, der.write(der.SEQUENCE, *changed), *(value.raw for value in rest)))

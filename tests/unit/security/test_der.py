@@ -30,3 +30,19 @@ def test_whatever_is_not_in_its_one_form_is_refused(data: str) -> None:
 def test_nothing_is_inside_a_plain_value() -> None:
     with pytest.raises(ValueError, match="holds"):
         der.read(der.write(der.OCTET_STRING, b"")).children()
+
+
+def test_one_value_is_read_without_a_look_at_what_else_might_stand_there() -> None:
+    with pytest.raises(ValueError, match="one value"):
+        der.read(bytes(1_000_000))
+
+
+@pytest.mark.parametrize("count", [1024, 1025])
+def test_more_values_than_are_meant_are_refused(count: int) -> None:
+    holder = der.read(der.write(der.SEQUENCE, b"\x05\x00" * count))
+
+    if count > der.MAX_VALUES:
+        with pytest.raises(ValueError, match="more"):
+            holder.children()
+    else:
+        assert len(holder.children()) == count
