@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from gateway.errors import GatewayError
+from gateway.testing.changes import CHANGES, OF_DER, by_byte
 
-from .changes import CHANGES, OF_DER, by_byte
 from .profiles import Case
 
 MOST_SECONDS = 1.0  # of one input

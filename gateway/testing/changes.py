@@ -91,7 +91,7 @@ def by_signature(draw: random.Random, data: bytes) -> bytes:
         (("Algorithm", _ALGORITHMS), ("URI", _URIS), ("Id", ("content", "other", "")), ("PrefixList", ("a", "#default")))
     )
     bearers = [e for e in root.iter() if e.get(name) is not None]
-    if bearers and draw.random() < 0.6:  # a little more than half
+    if bearers and draw.random() < 0.6:  # noqa: PLR2004  # a little more than half
         draw.choice(bearers).set(name, draw.choice(values))
         return etree.tostring(root)
     parts = [e for e in root.iter() if str(e.tag).startswith(f"{{{DS}}}")]
@@ -100,7 +100,7 @@ def by_signature(draw: random.Random, data: bytes) -> bytes:
     if parent is not None:
         twin = parse(etree.tostring(one, with_tail=False))
         parent.insert(draw.randrange(len(parent) + 1), twin)
-        if draw.random() < 0.5:  # half of them in exchange
+        if draw.random() < 0.5:  # noqa: PLR2004  # half of them in exchange
             parent.remove(one)
     return etree.tostring(root)
 
