@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _FONT = "DejaVu"
 _INK, _DIM, _MARK, _SHADE = (27, 36, 48), (90, 102, 117), (11, 79, 138), (243, 246, 249)
-_WIDTHS = {4: (25, 26, 36, 13), 5: (22, 22, 12, 22, 22)}  # of a table's columns, by how many it has
+_WIDTHS = {  # of a table's columns
+    "events": (25, 26, 36, 13), "deliveries": (22, 22, 12, 22, 22), "attachments": (30, 18, 38, 14), "receipts": (25, 12, 28, 35),
+}  # fmt: skip
 _FACTS = (28, 72)
 _NAME = FontFace(emphasis="BOLD", color=_DIM)
 
@@ -78,7 +80,7 @@ def _section(paper: _Paper, section: Section) -> None:
     if section.facts:
         _table(paper, section.facts, widths=_FACTS)
     if section.rows:
-        _table(paper, section.rows, widths=_WIDTHS[len(section.header)], header=section.header)
+        _table(paper, section.rows, widths=_WIDTHS[section.kind], header=section.header)
 
 
 def _table(paper: _Paper, rows: tuple[tuple[str, ...], ...], *, widths: Sequence[int], header: tuple[str, ...] = ()) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import cache
 from importlib import resources
+from typing import Literal
 
 from jinja2 import Environment, StrictUndefined, Template
 
@@ -20,14 +21,16 @@ NONE = "-"
 MAX_TIMELINE = 400  # events of one message that are printed; evidence.json has every one
 _TIME = "%d/%m/%Y %H:%M:%S %Z"
 _SHOWN = ("party", "outcome", "state", "code", "attempt", "by", "reason", "route")  # values of an event that people understand
+Kind = Literal["events", "deliveries", "attachments", "receipts"]
 Rows = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A titled part: facts as pairs, or a table with its header; `note` stands above it."""
+    """A titled part: facts as pairs, or a table with its header, of a kind that has its own widths; `note` stands above it."""
 
     title: str
+    kind: Kind = "events"
     note: str = ""
     facts: Rows = ()
     header: tuple[str, ...] = ()
@@ -101,11 +104,35 @@ def _message(message: MessagePart, record: Record, words: _Words) -> Iterator[Se
             (d.party, words.known(f"state-{d.state}", d.state), str(d.attempts), d.reference or NONE, words.time(d.updated_at))
             for d in message.deliveries
         )
-        yield Section(title=words("deliveries"), header=header, rows=rows)
+        yield Section(title=words("deliveries"), kind="deliveries", header=header, rows=rows)
+    if message.attachments:
+        yield _attachments(message, words)
+    if message.receipts:
+        yield _receipts(message, words)
     events = tuple(_event(json.loads(event.leaf), event.position, words) for event in message.events[:MAX_TIMELINE])
     left = len(message.events) - len(events)
     note = words("more-events", count=str(left)) if left else words("waiting", count=str(message.waiting)) if message.waiting else ""
     yield Section(title=words("timeline"), note=note, header=tuple(map(words, ("time", "event", "details", "position"))), rows=events)
+
+
+def _attachments(message: MessagePart, words: _Words) -> Section:
+    left_out = f" ({words('left-out')})"
+    rows = tuple(
+        (f"{part.number}. {part.name}{'' if part.file else left_out}", part.media_type, part.sha256, f"{part.size:,}")
+        for part in message.attachments
+    )
+    header = tuple(map(words, ("attachment", "media-type", "sha256", "bytes")))
+    return Section(title=words("attachments"), kind="attachments", header=header, rows=rows)
+
+
+def _receipts(message: MessagePart, words: _Words) -> Section:
+    folder = f"messages/{message.id}/"
+    rows = tuple(
+        (words.time(part.at), part.party or words("gateway"), part.name or words("nobody"), part.file.removeprefix(folder))
+        for part in message.receipts[-MAX_TIMELINE:]
+    )
+    header = tuple(map(words, ("time", "answered-by", "answer-signed-by", "file")))
+    return Section(title=words("receipts"), kind="receipts", note=words("receipts-note"), header=header, rows=rows)
 
 
 def _facts(message: MessagePart, words: _Words) -> Rows:

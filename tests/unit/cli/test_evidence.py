@@ -66,6 +66,23 @@ def test_exports_what_verify_accepts(run: Run, messages: tuple[str, ...], home: 
     assert all(file.keys() == {"name", "passed"} and file["passed"] for file in checked.json["files"])
 
 
+def test_a_stream_is_verified_too(exported: Path, home: Path) -> None:
+    command = (sys.executable, "-m", "gateway.cli", "evidence", "verify", "-", "--trust", str(home / "pki" / "gateway.cert.pem"), "--json")
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        out, _ = running.communicate(exported.read_bytes(), timeout=60)
+
+    assert (running.returncode, json.loads(out)["valid"]) == (0, True)
+
+
+def test_the_gateways_receipt_is_proved_and_nothing_is_said_of_revocation_silently(run: Run, exported: Path, home: Path) -> None:
+    checked = run("--lang", "en", "evidence", "verify", exported, "--trust", home / "pki" / "gateway.cert.pem", "--json")
+
+    details = {check["name"]: check["detail"] for check in checked.json["checks"]}
+    assert "Signed by CN=NSW Gateway (development),C=VN, who is trusted." in details["receipts"]
+    assert "no authority can say whether it was revoked" in details["revocation"]
+
+
 def test_verifies_without_home_and_database(exported: Path, home: Path, tmp_path: Path) -> None:
     anchor = tmp_path / "anchor.pem"
     shutil.copy(home / "pki" / "gateway.cert.pem", anchor)

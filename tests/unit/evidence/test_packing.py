@@ -174,7 +174,8 @@ def test_what_is_streamed_is_held_in_chunks_only(tmp_path: Path) -> None:
             packing.pack({"large.bin": large, "small.txt": b"x"}, file)
             files, differences = packing.unpack(file)
             peak = tracemalloc.get_traced_memory()[1]
-            refused = pytest.raises(NotReadable, lambda: files["large.bin"])
+            with pytest.raises(NotReadable) as refused:
+                files["large.bin"]
     finally:
         tracemalloc.stop()
 

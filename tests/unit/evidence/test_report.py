@@ -31,6 +31,21 @@ def test_every_text_has_words(files: dict[str, bytes], language: str) -> None:
     assert "…" not in page
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("vi", ("Tệp đính kèm", "Biên nhận của hai bên", "không kèm trong gói")), ("en", ("Attachments", "Receipts of both sides", "not in"))],
+)
+def test_attachments_and_receipts_are_printed(court: Court, language: str, words: tuple[str, ...]) -> None:
+    message = court.deliver(attachments=(court.attach(b"x" * 1234, name="giấy <kiểm dịch>.pdf"),))
+
+    whole, less = (
+        unescape(unpacked(court.export(message, attachments=each))[0][f"report-{language}.html"].decode()) for each in (True, False)
+    )
+
+    assert all(text in whole for text in (*words[:2], "1. giấy <kiểm dịch>.pdf", "application/pdf", "1,234", "answer.bin", "/01-reply.bin"))
+    assert (words[2] in whole, words[2] in less) == (False, True)
+
+
 def test_contact_and_stated_time_are_printed_where_they_are_known(files: dict[str, bytes]) -> None:
     record = read_record(files["evidence.json"])
     message = record.messages[0]

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
+from gateway.errors import Code, Problem, Unavailable
 from gateway.evidence.standing import Standings, chain_of
 from gateway.evidence.vouching import followed
 from gateway.model import Reply, Request
@@ -22,7 +23,7 @@ from gateway.security.certificates import Certificate
 from gateway.security.cipher import FileCipher
 from gateway.security.keys import SigningKey
 from gateway.security.signer import sign_person, sign_system
-from gateway.security.statuses import Statuses
+from gateway.security.statuses import Statuses, held
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
 from gateway.testing.entries import START
@@ -230,6 +231,22 @@ def test_a_chain_ends_where_nobody_is_known_or_it_goes_in_circles(office: Office
     assert chain_of(person, (bench.portal.certificates[0], above, person)) == (person, above)
     assert chain_of(person, ()) == (person,)
     assert chain_of(above, (above,)) == (above,)
+
+
+def test_what_cannot_be_followed_now_keeps_nobody_from_being_asked(office: Office, tmp_path: Path) -> None:
+    heard: list[str] = []
+    person = office.issue("Person").certificates[0]
+    statuses = Statuses(tmp_path / "held", office, clock=lambda: office.now, watch=lambda event, _: heard.append(event))
+
+    def away() -> list[tuple[Certificate, Certificate]]:
+        raise Unavailable(Code.UNAVAILABLE, Problem(text="store.away"))
+
+    statuses.follow(away)
+    statuses.check((person, office.authority.certificate), "prefer", at=START)
+    statuses.refresh()
+
+    assert heard == ["revocation.away"]
+    assert [kind for kind, _ in held(tmp_path / "held", person, office.authority.certificate)] == ["crl"]
 
 
 def test_the_gateways_certificate_and_the_stampers_are_followed(office: Office, fresh: Court) -> None:
