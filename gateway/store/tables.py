@@ -6,6 +6,12 @@ METADATA = MetaData()
 NUMBER = BigInteger().with_variant(Integer, "sqlite")  # a row's number: SQLite counts rows by itself, in 64 bits
 SET_ASIDE = "state IN ('dead', 'rejected', 'cancelled')"  # what staff look for
 
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Declare an index of some rows only, in the words of each database."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 MESSAGES = Table(
     "messages",
     METADATA,
@@ -47,17 +53,10 @@ MESSAGES = Table(
     # Each index is a page more to write for every message, so only what must be fast has one. Ids are in order of time.
     Index("messages_by_request", "request_digest", unique=True),
     Index("messages_by_key", "message_key", unique=True),
-    Index(
-        "messages_by_repeat_key",
-        "channel",
-        "repeat_key",
-        unique=True,
-        sqlite_where=text("repeat_key IS NOT NULL"),
-        postgresql_where=text("repeat_key IS NOT NULL"),
-    ),
+    _partial("messages_by_repeat_key", "channel", "repeat_key", unique=True, where="repeat_key IS NOT NULL"),
     Index("messages_by_reference", "reference", "id"),
-    Index("messages_by_previous", "previous", "id", sqlite_where=text("previous <> ''"), postgresql_where=text("previous <> ''")),
-    Index("messages_refused", "id", sqlite_where=text("state = 'refused'"), postgresql_where=text("state = 'refused'")),
+    _partial("messages_by_previous", "previous", "id", where="previous <> ''"),
+    _partial("messages_refused", "id", where="state = 'refused'"),
 )
 
 PAYLOADS = Table(
@@ -92,13 +91,12 @@ DELIVERIES = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("unsettled", Integer, nullable=False, server_default="0"),  # claims of workers since the last one that was settled
     Column("perhaps_taken", Integer, nullable=False, server_default="0"),  # 1 once it left and nothing came back that says no
-    Index("deliveries_due", "party", "due_at", sqlite_where=text("due_at IS NOT NULL"), postgresql_where=text("due_at IS NOT NULL")),
-    Index(
-        "deliveries_leased", "lease_until", sqlite_where=text("lease_until IS NOT NULL"), postgresql_where=text("lease_until IS NOT NULL")
-    ),
-    Index("deliveries_in_order", "party", "dossier", "position", sqlite_where=text("open = 1"), postgresql_where=text("open = 1")),
+    _partial("deliveries_due", "party", "due_at", where="due_at IS NOT NULL"),
+    _partial("deliveries_leased", "lease_until", where="lease_until IS NOT NULL"),
+    _partial("deliveries_in_order", "party", "dossier", "position", where="open = 1"),
     Index("deliveries_by_message", "message"),
-    Index("deliveries_set_aside", "state", "party", "position", sqlite_where=text(SET_ASIDE), postgresql_where=text(SET_ASIDE)),
+    Index("deliveries_by_party", "party", "position"),
+    _partial("deliveries_set_aside", "state", "party", "position", where=SET_ASIDE),
 )
 
 # What was about to leave, and what became of it: two rows, because rewriting the first would write its content again.
@@ -147,7 +145,6 @@ DOSSIERS = Table(
     sqlite_with_rowid=False,
 )
 
-_UNSEALED, _SEALED, _UNSIGNED = text("position IS NULL"), text("position IS NOT NULL"), text("signature IS NULL")
 LEDGER = Table(
     "ledger",
     METADATA,
@@ -159,8 +156,8 @@ LEDGER = Table(
     Column("leaf", Text, nullable=False),  # the exact bytes that are hashed: JSON with sorted keys
     Column("position", BigInteger),  # in the tree; null until it is sealed
     Index("ledger_by_message", "message"),
-    Index("ledger_unsealed", "id", sqlite_where=_UNSEALED, postgresql_where=_UNSEALED),
-    Index("ledger_sealed", "position", unique=True, sqlite_where=_SEALED, postgresql_where=_SEALED),
+    _partial("ledger_unsealed", "id", where="position IS NULL"),
+    _partial("ledger_sealed", "position", unique=True, where="position IS NOT NULL"),
 )
 
 # The hashes of the tree: of level 8 * `level`, 256 a row, so that a root or a proof reads few rows and a new leaf writes one.
@@ -182,11 +179,10 @@ LEDGER_HEADS = Table(
     Column("certificate", Text),  # SHA-256 of the certificate whose key signed it
     Column("signature", LargeBinary),  # null until it is signed
     Column("published_at", BigInteger),
-    Index("ledger_unsigned", "size", sqlite_where=_UNSIGNED, postgresql_where=_UNSIGNED),
+    _partial("ledger_unsigned", "size", where="signature IS NULL"),
 )
 
 # Time-stamps over heads: a row is made when one is first asked for, and moves to the newest head until an authority gives it.
-_UNSTAMPED = text("token IS NULL")
 LEDGER_STAMPS = Table(
     "ledger_stamps",
     METADATA,
@@ -197,11 +193,10 @@ LEDGER_STAMPS = Table(
     Column("authority", Text),
     Column("token", LargeBinary),
     Column("cause", Text),  # why none was given the last time
-    Index("ledger_unstamped", "size", sqlite_where=_UNSTAMPED, postgresql_where=_UNSTAMPED),
+    _partial("ledger_unstamped", "size", where="token IS NULL"),
 )
 
 # What staff ordered for many deliveries at once, and how far it came; or for one, where a second person must approve it.
-_OPEN_JOB, _REPEATABLE = text("state IN ('proposed', 'running', 'paused')"), text("repeat_key IS NOT NULL")
 JOBS = Table(
     "jobs",
     METADATA,
@@ -225,8 +220,8 @@ JOBS = Table(
     Column("expires_at", BigInteger),  # a proposal's
     Column("token", Text),
     Column("lease_until", BigInteger),
-    Index("jobs_open", "state", "id", sqlite_where=_OPEN_JOB, postgresql_where=_OPEN_JOB),
-    Index("jobs_by_repeat_key", "proposed_by", "repeat_key", unique=True, sqlite_where=_REPEATABLE, postgresql_where=_REPEATABLE),
+    _partial("jobs_open", "state", "id", where="state IN ('proposed', 'running', 'paused')"),
+    _partial("jobs_by_repeat_key", "proposed_by", "repeat_key", unique=True, where="repeat_key IS NOT NULL"),
 )
 
 # What processes know together of a destination; a row is made when there is first something to know.
@@ -266,7 +261,7 @@ CONTENTS = Table(
     Column("size", BigInteger, nullable=False),
     Column("key", Text, nullable=False),  # of encryption; empty where more than one
     Column("loose_at", BigInteger),  # since when no link names it; null while one does
-    Index("contents_loose", "loose_at", sqlite_where=text("loose_at IS NOT NULL"), postgresql_where=text("loose_at IS NOT NULL")),
+    _partial("contents_loose", "loose_at", where="loose_at IS NOT NULL"),
 )
 
 UPLOADS = Table(
@@ -289,7 +284,6 @@ CHUNKS = Table(
 )
 
 # Retention. A hold keeps what it covers; `purged` says what went, and keeps what recognises a late repeat.
-_IN_FORCE, _ARCHIVED, _STILL_THERE = text("released_at IS NULL"), text("archive IS NOT NULL"), text("removed_at IS NULL")
 HOLDS = Table(
     "holds",
     METADATA,
@@ -302,7 +296,7 @@ HOLDS = Table(
     Column("released_by", Text),
     Column("released_at", BigInteger),
     Column("release_reason", Text),
-    Index("holds_in_force", "id", sqlite_where=_IN_FORCE, postgresql_where=_IN_FORCE),
+    _partial("holds_in_force", "id", where="released_at IS NULL"),
 )
 
 PURGED = Table(
@@ -313,7 +307,7 @@ PURGED = Table(
     Column("imprint", LargeBinary),  # digest of what a repeat has in common with it; null where refused
     Column("dossier", Text),
     Column("archive", Text),
-    Index("purged_by_archive", "archive", "message", sqlite_where=_ARCHIVED, postgresql_where=_ARCHIVED),
+    _partial("purged_by_archive", "archive", "message", where="archive IS NOT NULL"),
 )
 
 ARCHIVES = Table(
@@ -328,7 +322,7 @@ ARCHIVES = Table(
     Column("messages", Integer, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("removed_at", BigInteger),
-    Index("archives_kept", "keep_until", sqlite_where=_STILL_THERE, postgresql_where=_STILL_THERE),
+    _partial("archives_kept", "keep_until", where="removed_at IS NULL"),
 )
 
 # How far each stage came for messages of one period, under which schedule; what was passed over is looked at again.
@@ -361,7 +355,6 @@ RUN = Table(
 
 # --- certificates -----------------------------------------------------------------------------------------------------
 
-_UNDECIDED = text("state = 'waiting'")
 CERTIFICATE_REQUESTS = Table(
     "certificate_requests",
     METADATA,
@@ -376,7 +369,7 @@ CERTIFICATE_REQUESTS = Table(
     Column("decided_by", Text),
     Column("reason", Text),
     Column("certificate", Text),  # PEM
-    Index("certificate_requests_waiting", "party", sqlite_where=_UNDECIDED, postgresql_where=_UNDECIDED),
+    _partial("certificate_requests_waiting", "party", where="state = 'waiting'"),
 )
 
 CERTIFICATE_WARNINGS = Table(

@@ -19,9 +19,9 @@ JOB_COLUMNS = tuple(c.name for c in JOBS.c)
 _CHOSEN = select(D.position, D.id, D.message, D.party, D.route, D.state, D.reference, D.cause, D.dossier, D.corrections, D.perhaps_taken)
 CHOSEN_ONE = _CHOSEN.where(D.id == bindparam("id"))  # deliveries' unique id
 LAST = select(func.max(D.position))
-# deliveries_by_message
+# deliveries_by_message; the party is spelt so that SQLite does not walk all of a party's deliveries instead
 SERVED = select(literal(1)).where(
-    D.message == bindparam("message"), D.party == bindparam("party"), D.state != State.CANCELLED.value
+    D.message == bindparam("message"), D.party.concat("") == bindparam("party"), D.state != State.CANCELLED.value
 )  # fmt: skip
 # messages' primary key; holds the message until the commit: of two who send it on, the second sees what the first did
 HEADER = select(MESSAGES.c.header, MESSAGES.c.sender).where(MESSAGES.c.id == bindparam("id")).with_for_update(key_share=True)
