@@ -139,7 +139,7 @@ class Case:
         if certificate in self.trusted:
             return certificate.valid_at(at) and may_sign(certificate)
         try:
-            Anchors(certificates=self.trusted).path(certificate, self.known_certificates, at=at)
+            Anchors(certificates=self.trusted).path(certificate, self.standings.issuers(certificate), at=at)
         except NotProven:
             return False
         return True

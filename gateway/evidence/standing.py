@@ -1,6 +1,6 @@
 """Whether certificates were revoked when they were used, by the lists and OCSP answers that came along: no network, and no clock."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +16,10 @@ from gateway.security.path import MAX_PATH, Chain, issued
 from gateway.security.revocation import Told, told_by_answer, told_by_list
 
 K = TypeVar("K")
-MAX_NAMESAKES = 8  # issuers of one name whose signatures are tried; a renewed authority has two
+MAX_NAMESAKES = 4  # issuers of one name whose signatures are tried; a renewed authority has two
 _UNREADABLE = (ValueError, TypeError, x509.DuplicateExtension)
 
+Index = Mapping[x509.Name, Sequence[Certificate]]
 Word = Literal["good", "revoked", "revoked-later", "unknown", "no-authority"]
 
 
@@ -45,7 +46,7 @@ class Standings:
 
     def __init__(self, known: Sequence[Certificate], *, lists: Iterable[bytes], answers: Iterable[bytes]) -> None:
         """Take certificates, among which are issuers, and lists and answers in DER; what cannot be read is about nobody."""
-        self._known = known
+        self._index = by_subject(known)
         self._lists = _sorted(lambda data: x509.load_der_x509_crl(data).issuer, lists)
         self._answers = _sorted(lambda data: ocsp.load_der_ocsp_response(data).serial_number, answers)
         self._told: dict[tuple[Certificate, Certificate], tuple[Told, ...]] = {}
@@ -54,8 +55,18 @@ class Standings:
     def chain(self, leaf: Certificate) -> Chain:
         """Lead a certificate as far up as those that are known go; trusts nothing."""
         if leaf not in self._chains:
-            self._chains[leaf] = chain_of(leaf, self._known)
+            self._chains[leaf] = chain_of(leaf, self._index)
         return self._chains[leaf]
+
+    def issuers(self, leaf: Certificate) -> Chain:
+        """Give whoever may stand above a certificate by name; a path is looked for among them alone."""
+        found: dict[Certificate, None] = {}
+        tips = [leaf]
+        while tips and len(found) < MAX_PATH * MAX_NAMESAKES:
+            named = [c for tip in tips for c in self._index.get(tip.x509.issuer, ())[:MAX_NAMESAKES] if c not in found]
+            found.update(dict.fromkeys(named))
+            tips = named
+        return tuple(found)
 
     def judge(self, leaf: Certificate, at: datetime) -> Iterator[Standing]:
         """Say how a certificate and each above it stood at a moment, save the authority at the end, which nobody revokes."""
@@ -84,13 +95,20 @@ class Standings:
         return self._told[certificate, issuer]
 
 
-def chain_of(leaf: Certificate, known: Iterable[Certificate]) -> Chain:
+def by_subject(certificates: Iterable[Certificate]) -> Index:
+    """Sort certificates by whose they are, those that come first before others of the same name."""
+    index: dict[x509.Name, list[Certificate]] = {}
+    for certificate in dict.fromkeys(certificates):
+        index.setdefault(certificate.x509.subject, []).append(certificate)
+    return index
+
+
+def chain_of(leaf: Certificate, index: Index) -> Chain:
     """Give a certificate and those above it, each issued by the next, as far as they are known."""
-    chain, known = [leaf], tuple(known)
+    chain = [leaf]
     while len(chain) < MAX_PATH:
-        tip = chain[-1]
-        named = [c for c in known if c.x509.subject == tip.x509.issuer and c not in chain][:MAX_NAMESAKES]
-        above = next((c for c in named if issued(tip, c)), None)
+        named = index.get(chain[-1].x509.issuer, ())[:MAX_NAMESAKES]
+        above = next((c for c in named if c not in chain and issued(chain[-1], c)), None)
         if above is None:
             break
         chain.append(above)

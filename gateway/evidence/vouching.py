@@ -8,7 +8,7 @@ from gateway.errors import GatewayError
 from gateway.security.certificates import Certificate
 
 from .stamping import Stamps
-from .standing import chain_of
+from .standing import by_subject, chain_of
 from .timestamps import certificates_in
 
 Statuses = Callable[[Certificate, Certificate], Iterable[tuple[str, bytes]]]  # a certificate, its issuer -> "crl" or "ors", and it in DER
@@ -19,8 +19,9 @@ def vouched(
 ) -> tuple[frozenset[Certificate], Mapping[str, bytes]]:
     """Give certificates with those above them, and by file name the lists and answers that are held of each."""
     found, said = set(certificates), {}
+    index = by_subject((*found, *issuers))
     for leaf in tuple(found):
-        chain = chain_of(leaf, (*found, *issuers))
+        chain = chain_of(leaf, index)
         found.update(chain)
         for certificate, issuer in pairwise(chain):
             said.update({f"{hashlib.sha256(data).hexdigest()}.{kind}": data for kind, data in statuses(certificate, issuer)})
@@ -34,7 +35,8 @@ def followed(own: Iterable[Certificate], stamps: Stamps, issuers: Sequence[Certi
     """
     last = stamps.last()
     leaves = (*own, *(certificates_of(last[1].token) if last else ()))
-    return tuple(dict.fromkeys(pair for leaf in leaves for pair in pairwise(chain_of(leaf, (*leaves, *issuers)))))
+    index = by_subject((*leaves, *issuers))
+    return tuple(dict.fromkeys(pair for leaf in leaves for pair in pairwise(chain_of(leaf, index))))
 
 
 def certificates_of(token: bytes) -> tuple[Certificate, ...]:

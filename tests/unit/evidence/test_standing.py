@@ -15,7 +15,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from gateway.errors import Code, Problem, Unavailable
-from gateway.evidence.standing import Standings, chain_of
+from gateway.evidence.standing import MAX_NAMESAKES, Standings, by_subject, chain_of
 from gateway.evidence.vouching import followed
 from gateway.model import Reply, Request
 from gateway.security.authority import LIST_FOR, Authority, create
@@ -228,9 +228,17 @@ def test_an_absence_on_a_list_made_after_a_certificate_ended_says_nothing(office
 def test_a_chain_ends_where_nobody_is_known_or_it_goes_in_circles(office: Office, bench: Bench) -> None:
     person, above = office.issue("Person").certificates[0], office.authority.certificate
 
-    assert chain_of(person, (bench.portal.certificates[0], above, person)) == (person, above)
-    assert chain_of(person, ()) == (person,)
-    assert chain_of(above, (above,)) == (above,)
+    assert chain_of(person, by_subject((bench.portal.certificates[0], above, person))) == (person, above)
+    assert chain_of(person, {}) == (person,)
+    assert chain_of(above, by_subject((above,))) == (above,)
+
+
+def test_a_crowd_of_namesakes_costs_a_few_looks(office: Office, tmp_path: Path) -> None:
+    person, above = office.issue("Person").certificates[0], office.authority.certificate
+    crowd = [create(tmp_path / str(number), now=START).certificate for number in range(20)]
+
+    assert Standings((above, *crowd), lists=[], answers=[]).chain(person) == (person, above)
+    assert len(Standings((*crowd, above), lists=[], answers=[]).issuers(person)) == MAX_NAMESAKES
 
 
 def test_what_cannot_be_followed_now_keeps_nobody_from_being_asked(office: Office, tmp_path: Path) -> None:
