@@ -305,8 +305,24 @@ def test_gateway_that_asks_nobody_stays_on_loopback(hub: Any, host: str) -> None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.8.8.8"])
-def test_loopback_needs_no_guard(host: str) -> None:
-    refuse_exposed(host, guarded=False)
+def test_loopback_needs_no_guard(served: Serve, host: str) -> None:
+    request = b"GET /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+    [answer] = served(_raw(request), host=host)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("addresses", [["192.0.2.1"], ["127.0.0.1", "192.0.2.1"], ["::1", "2001:db8::1"]])
+def test_name_that_leads_elsewhere_as_well_needs_a_guard(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", (address, 0)) for address in addresses])
+
+    with pytest.raises(GatewayError, match="exposed"):
+        refuse_exposed("gateway", guarded=False)
+
+
+def test_guard_lets_any_address_be_bound() -> None:
+    assert refuse_exposed("192.0.2.1", guarded=True) is None  # type: ignore[func-returns-value]  # it raises, or it does not
 
 
 def test_guarded_gateway_may_be_reached_from_elsewhere(served: Serve, rehub: Call, tmp_path: Path) -> None:
