@@ -12,6 +12,9 @@ from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, St
 from gateway.model import Attachment, Envelope, Party, PartyCode, Reply, Request, Route
 from gateway.ports import Claim, Profile
 from gateway.routing.rules import RuleSet, load
+from gateway.security import beside, cms
+from gateway.security.devpki import generate
+from gateway.security.keys import load_key
 from gateway.security.prover import Prover
 from gateway.security.trust import Trust
 from gateway.testing import builders
@@ -68,8 +71,9 @@ class AskedLater(Agency):
 class Wire:
     """A transport that answers, or fails in one way."""
 
-    def __init__(self, failure: str = "") -> None:
+    def __init__(self, failure: str = "", *, answer: bytes = b"answer") -> None:
         self._failure = failure
+        self._answer = answer
         self.sent: list[Request] = []
         self.allowed: list[timedelta] = []
 
@@ -78,7 +82,7 @@ class Wire:
         self.allowed.append(timeout)
         if self._failure:
             raise Unavailable(Code.UNAVAILABLE, Problem(text=f"transport.{self._failure}"))
-        return Reply(status=200, body=b"answer")
+        return Reply(status=200, body=self._answer)
 
 
 class Unsealed:
@@ -263,3 +267,26 @@ def test_message_that_an_adapter_would_send_without_its_attachments_is_set_aside
     carrier(rules, told, Agency(lambda _: Delivered()), wire).carry(a_claim())
 
     assert (told.outcomes, wire.sent) == ([Failed(code="not-carried", final=True)], [])
+
+
+# --- a reply with its signature beside it ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pki")
+    generate(folder, now=NOW, parties=("BNN", "NSW"))
+    return folder
+
+
+@pytest.mark.parametrize(("signer", "end"), [("BNN", State.DELIVERED), ("NSW", State.RETRYING), ("", State.RETRYING)])
+def test_reply_signed_beside_is_proved_and_its_first_part_decoded(rules: RuleSet, pki: Path, signer: str, end: State) -> None:
+    key = load_key(pki / "keys" / f"{signer or 'BNN'}.key.pem", pki / "parties" / f"{signer or 'BNN'}.pem")
+    body = beside.write(b"answer", cms.sign(b"answer" if signer else b"another", key, at=NOW))
+    told, agency = Told(), Agency(lambda reply: Delivered(reference=reply.body.decode()))
+    delivery = replace(carrier(rules, told, agency, Wire(answer=body)), prover=Prover(Trust(pki), lambda: NOW, rules.zone))
+
+    delivery.carry(a_claim())
+
+    assert [s.to for s in told.steps] == [end]
+    assert (told.outcomes == [Delivered(reference="answer")]) == (end is State.DELIVERED)

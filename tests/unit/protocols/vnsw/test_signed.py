@@ -12,7 +12,7 @@ from gateway.protocols.vnsw.client import encode
 from gateway.protocols.vnsw.dialects import GATEWAY, MARD, Dialect
 from gateway.protocols.vnsw.door import VnswDoor
 from gateway.protocols.vnsw.wrapping import field_of
-from gateway.security import devpki, verifier, wss
+from gateway.security import beside, cms, devpki, verifier, wss
 from gateway.security.keys import load_key
 from gateway.security.sealer import EnvelopeSealer
 from gateway.security.signer import sign_person
@@ -90,3 +90,17 @@ def test_a_request_to_a_party_that_takes_signed_messages_is_one(sealer: Envelope
     request = sealer.seal(encode(dialect, builders.envelope(), builders.route(party)))
 
     assert wss.verify(request.body, at=NOW, registered=lambda found: found == sealer.certificate)
+
+
+def test_what_a_party_gets_that_takes_signatures_beside_is_signed_so(parties: Directory, sealer: EnvelopeSealer, receipt: Receipt) -> None:
+    door = VnswDoor(rules=lambda: parties, zone=builders.ZONE, sign=sealer.sign)
+    party = replace(builders.party("NSW"), accepts=SealProfile(signature="cms-detached"))
+
+    reply = door.answer(door.open(builders.arrival(builders.soap(builders.message("10/01")))), replace(receipt, seal="cms-detached"))
+    request = sealer.seal(encode(GATEWAY, builders.envelope(), builders.route(party)))
+
+    for body, headers in ((reply.body, reply.headers), (request.body, request.headers)):
+        message, signature = beside.read(body) or (b"", b"")
+        assert soap.unwrap(message).version == "1.1"
+        assert cms.verify(message, signature, at=NOW, registered=lambda found: found == sealer.certificate)
+        assert headers["content-type"].startswith('multipart/related; type="text/xml"; ')
