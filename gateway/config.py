@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .cores import Cores
 from .outbox.orders import FourEyes
 
 
@@ -82,6 +83,11 @@ class Settings(BaseSettings):
         ge=1,
         le=256,
         description="deliveries under way at once in this process; as many threads more stand by for partners that hang",
+    )
+    cores: Cores = Field(
+        default=Cores.ONE,
+        description="one: keep this process's threads on the core that others use least, which costs a message least; "
+        "all: let the system spread them",
     )
     intake_threads: int = Field(default=4, ge=1, le=256, description="messages taken in at once in this process")
     four_eyes: FourEyes = Field(

@@ -4,12 +4,17 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from gateway.bootstrap import build, hold
+from gateway.cores import LOOK_SECONDS, Cores, this_process
 from gateway.errors import GatewayError
+from gateway.hub import Hub
+from gateway.rounds import Rounds
 from gateway.web.server import serve as serve_http
 
 from .output import refuse, settings
@@ -25,7 +30,8 @@ def serve(
         lock = hold(chosen)
         hub = build(chosen)
         hub.start(work=not no_work)
-        serve_http(hub, host=chosen.host, port=chosen.port, on_ready=lambda address: _say(f"ready {address}"))
+        with _together(hub):
+            serve_http(hub, host=chosen.host, port=chosen.port, on_ready=lambda address: _say(f"ready {address}"))
     except GatewayError as error:
         refuse(error, as_json=False)
     if lock:
@@ -46,10 +52,21 @@ def work() -> None:
         refuse(error, as_json=False)
     hub.start()
     _say("ready work")
-    stop.wait()
+    with _together(hub):
+        stop.wait()
     hub.stop()
     if lock:
         lock.release()
+
+
+@contextmanager
+def _together(hub: Hub) -> Iterator[None]:
+    """Keep the threads of this process on one core, unless it is told to spread over all."""
+    rounds = Rounds("cores", this_process().look, every=LOOK_SECONDS, watch=hub.watch, at_once=True)
+    if hub.settings.cores is Cores.ONE:
+        rounds.start()
+    yield
+    rounds.stop()
 
 
 def _write_no_core() -> None:

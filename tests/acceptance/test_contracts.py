@@ -345,6 +345,14 @@ def test_unsigned_messages_are_counted_in_the_metrics(gateway: RunningGateway) -
     assert re.search(r'nsw_unsigned_accepted_total\{channel="network"\} [1-9]', metrics)
 
 
+def test_threads_stay_together_on_a_core(gateway: RunningGateway) -> None:
+    def cores() -> set[frozenset[int]]:
+        return {frozenset(os.sched_getaffinity(int(thread.name))) for thread in Path(f"/proc/{gateway.pid}/task").iterdir()}
+
+    (shared,) = until(lambda: found if len(found := cores()) == 1 else None, "all threads in one place")
+    assert len(shared) == 1
+
+
 def test_content_lies_encrypted_on_the_disk(gateway: RunningGateway, home: Path) -> None:
     send(gateway, 38)
     secret = "Hợp tác xã Thanh long Hàm Minh".encode()
