@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gateway.bootstrap import open_store
@@ -18,13 +17,13 @@ from gateway.lifecycle import State
 from gateway.model import DeliveryId
 from gateway.outbox.history import Attempt
 from gateway.outbox.orders import Act, Choice, JobState, Order
-from gateway.store.queries import DeliveryRow, Moment, Page
+from gateway.store.queries import DeliveryRow, Moment
 from gateway.web.api.views import delivery_detail, delivery_view
 
 from . import jobs
 from .asking import asker, moment
-from .jobs import Cursor, Limit
-from .output import AsJson, emit, misuse, paragraph, people, refuse, say, settings, show_table, write
+from .output import AsJson, emit, misuse, paragraph, people, refuse, say, settings, write
+from .pages import Cursor, Limit, print_page
 from .story import SIGNS, WAITING, print_delivery, print_moment, print_title, when
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries: list, show one's history, replay, cancel, redirect, return, correct; jobs.")
@@ -103,7 +102,7 @@ def list_command(  # noqa: PLR0913  # one parameter a filter
     if as_json:
         emit({"items": [delivery_view(row).model_dump(mode="json") for row in page.items], "next_cursor": page.next_cursor})
     else:
-        _print_page(people(), page)
+        print_page(page, none="deliveries-none", columns=("made", "state", "party", "attempt", "cause", "id"), cells=_cells)
 
 
 @app.command()
@@ -246,20 +245,10 @@ def _found(store: Store, delivery: str) -> DeliveryRow:
     return row
 
 
-def _print_page(console: Console, page: Page[DeliveryRow]) -> None:
-    if not page.items:
-        console.print(say("deliveries-none"))
-        return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("made", "state", "party", "attempt", "cause", "id"):
-        table.add_column(say(f"column-{column}"), no_wrap=True)
-    for row in page.items:
-        sign, style = SIGNS.get(State(row.state), WAITING)
-        state = Text(f"{sign} {say(f'state-{row.state}')}", style=style)
-        table.add_row(when(row.created_at), state, row.party, str(row.attempt), Text(row.cause), Text(row.id, style="dim"))
-    show_table(console, table)
-    if page.next_cursor:
-        console.print(Text(say("messages-more", cursor=page.next_cursor), style="dim"))
+def _cells(row: DeliveryRow) -> tuple[str | Text, ...]:
+    sign, style = SIGNS.get(State(row.state), WAITING)
+    state = Text(f"{sign} {say(f'state-{row.state}')}", style=style)
+    return when(row.created_at), state, row.party, str(row.attempt), Text(row.cause), Text(row.id, style="dim")
 
 
 def _print_history(console: Console, row: DeliveryRow, attempts: Sequence[Attempt], timeline: Iterable[Moment]) -> None:

@@ -6,9 +6,7 @@ from threading import Event
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from gateway.bootstrap import open_store
@@ -17,11 +15,11 @@ from gateway.hub import Store
 from gateway.outbox.mender import carry
 from gateway.outbox.mending import NEWEST
 from gateway.outbox.orders import Job, JobState
-from gateway.store.queries import MAX_PAGE
 from gateway.web.api.orders import job_view
 
 from .asking import asker
-from .output import REFUSED, AsJson, aside, emit, language, people, refuse, say, settings, show_table
+from .output import REFUSED, AsJson, aside, emit, language, people, refuse, say, settings
+from .pages import Cursor, Limit, print_page
 from .story import when
 
 LOOK_EVERY = 0.5  # seconds between two looks at a job that another process carries out
@@ -29,8 +27,6 @@ LOOK_EVERY = 0.5  # seconds between two looks at a job that another process carr
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The id of a job, as 'nsw deliveries jobs' shows it.")]
 MaybeJob = Annotated[str | None, typer.Argument(metavar="[ID]", help="One job; without it all, newest first.")]
 Wanted = Annotated[JobState | None, typer.Option("--state", help="In this state only.")]
-Cursor = Annotated[str | None, typer.Option(metavar="CURSOR", help="The page after this one: next_cursor of the page before.")]
-Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="Rows of a page.")]
 
 
 def jobs(job: MaybeJob = None, *, state: Wanted = None, cursor: Cursor = None, limit: Limit = 20, as_json: AsJson = False) -> None:
@@ -44,10 +40,7 @@ def jobs(job: MaybeJob = None, *, state: Wanted = None, cursor: Cursor = None, l
         refuse(error, as_json=as_json)
     if as_json:
         return emit({"items": [job_view(each).model_dump(mode="json") for each in page.items], "next_cursor": page.next_cursor})
-    _print_jobs(people(), page.items)
-    if page.next_cursor:
-        people().print(Text(say("messages-more", cursor=page.next_cursor), style="dim"))
-    return None
+    return print_page(page, none="deliveries-no-jobs", columns=("made", "job", "state", "progress", "by", "id"), cells=_cells)
 
 
 def approve(job: JobId, *, as_json: AsJson = False) -> None:
@@ -131,15 +124,7 @@ def _progress(job: Job, *, quiet: bool) -> Iterator[Callable[[Job], None]]:
         yield lambda now: progress.update(task, completed=now.done + now.skipped)
 
 
-def _print_jobs(console: Console, found: tuple[Job, ...]) -> None:
-    if not found:
-        console.print(say("deliveries-no-jobs"))
-        return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("made", "job", "state", "progress", "by", "id"):
-        table.add_column(say(f"column-{column}"), no_wrap=True)
-    for job in found:
-        progress = f"{job.done}/{job.total}" + (f" !{job.skipped}" if job.skipped else "")
-        by = job.proposed_by + (f" ✓ {job.approved_by}" if job.approved_by else "")
-        table.add_row(when(job.created_at), job.order.act.value, say(f"job-{job.state}"), progress, by, Text(job.id, style="dim"))
-    show_table(console, table)
+def _cells(job: Job) -> tuple[str | Text, ...]:
+    progress = f"{job.done}/{job.total}" + (f" !{job.skipped}" if job.skipped else "")
+    by = job.proposed_by + (f" ✓ {job.approved_by}" if job.approved_by else "")
+    return when(job.created_at), job.order.act.value, say(f"job-{job.state}"), progress, by, Text(job.id, style="dim")

@@ -1,14 +1,12 @@
 """nsw messages: find messages, tell what became of one, give its dead deliveries a new life. Works beside a running server."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gateway.bootstrap import open_store
@@ -17,12 +15,13 @@ from gateway.hub import Store
 from gateway.lifecycle import State
 from gateway.model import DeliveryId
 from gateway.outbox.orders import Act, Choice, FourEyes, Order
-from gateway.store.queries import MAX_PAGE, DeliveryRow, MessageRow, Page
+from gateway.store.queries import MAX_PAGE, DeliveryRow, MessageRow
 from gateway.web.api.views import delivery_view, message_detail, message_view
 
 from .asking import asker, moment
 from .jobs import print_job
-from .output import AsJson, emit, people, refuse, say, settings, show_table
+from .output import AsJson, emit, people, refuse, say, settings
+from .pages import Cursor, Limit, print_page
 from .story import SIGNS, WAITING, print_message
 
 app = typer.Typer(no_args_is_help=True, help="Messages: search, show one with all that happened to it, replay its dead deliveries.")
@@ -44,8 +43,6 @@ SenderId = Annotated[str | None, typer.Option("--message-id", metavar="ID", help
 Wanted = Annotated[MessageState | None, typer.Option("--state", help="Accepted or refused only.")]
 Since = Annotated[str | None, typer.Option(metavar="TIME", help="Received since 2026-10-12, 2026-10-12T09:30, or 90m, 6h, 7d ago.")]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Received before this time.")]
-Cursor = Annotated[str | None, typer.Option(metavar="CURSOR", help="The page after this one: next_cursor of the page before.")]
-Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="Rows of a page.")]
 
 
 @app.command(name="list")
@@ -79,7 +76,8 @@ def list_command(  # noqa: PLR0913  # one parameter a filter
     if as_json:
         emit({"items": [message_view(row).model_dump(mode="json") for row in page.items], "next_cursor": page.next_cursor})
     else:
-        _print_page(people(), page, ways)
+        columns = ("at", "state", "message", "reference", "from", "deliveries", "id")
+        print_page(page, none="messages-none", columns=columns, cells=lambda row: _cells(row, ways.get(row.id, ())))
 
 
 @app.command()
@@ -151,20 +149,6 @@ def _replay(store: Store, message: str) -> list[DeliveryRow]:
             store.mending.once(Order(act=Act.REPLAY), DeliveryId(row.id), by=asker())
             replayed.append(row.id)
     return [row for row in _deliveries(store, message) if row.id in replayed]
-
-
-def _print_page(console: Console, page: Page[MessageRow], ways: Mapping[str, Sequence[DeliveryRow]]) -> None:
-    if not page.items:
-        console.print(say("messages-none"))
-        return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("at", "state", "message", "reference", "from", "deliveries", "id"):
-        table.add_column(say(f"column-{column}"), no_wrap=True)
-    for row in page.items:
-        table.add_row(*_cells(row, ways.get(row.id, ())))
-    show_table(console, table)
-    if page.next_cursor:
-        console.print(Text(say("messages-more", cursor=page.next_cursor), style="dim"))
 
 
 def _cells(row: MessageRow, deliveries: Sequence[DeliveryRow]) -> tuple[Text, ...]:
