@@ -10,10 +10,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,9 +23,9 @@ from gateway.protocols.vnsw.dialects import GATEWAY
 from gateway.security.devpki import NewKey, p256, rsa2048
 from gateway.testing import builders
 from gateway.testing.gateway import RunningGateway
+from gateway.testing.outage import Partners
 from gateway.testing.world import until
 from gateway.xml.shipped import shipped
-from gateway.xml.soap import escape_text
 
 ROUNDS = 6
 MESSAGES = 150  # in a round
@@ -38,17 +35,6 @@ BOUND = 0.40
 SETTLED = 'nsw_events_total{code="",event="delivery.settled"}'
 TICKS = os.sysconf("SC_CLK_TCK")
 HEADERS = {"content-type": "text/xml; charset=utf-8", "soapaction": '""'}
-RECEIVED = (  # a ministry's 99
-    b"<Envelope><Header><Reference><messageId>1</messageId></Reference><From><identity>BNN</identity></From><To><identity>NSW</identity></To>"
-    b"<Subject><documentType>BNN&amp;PTNT0300002</documentType><type>10</type><function>99</function><reference>1</reference>"
-    b"<documentYear>2026</documentYear></Subject></Header>"
-    b"<Body><Content><ReceiveDate>2026-11-21 08:00:00</ReceiveDate></Content></Body></Envelope>"
-)
-REPLY = (
-    b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><receiveResponse xmlns="http://mard.gov.vn/nsw/services">'
-    b'<receiveResult xmlns:a="http://mard.gov.vn/nsw/data/contract"><a:responsePayload>%b</a:responsePayload></receiveResult>'
-    b"</receiveResponse></s:Body></s:Envelope>"
-) % escape_text(RECEIVED)
 
 
 def measure() -> dict[str, Any]:
@@ -62,14 +48,14 @@ def measure() -> dict[str, Any]:
 
 def _run(own: NewKey, count: int) -> tuple[list[float], "list[Round]", float]:
     """Time floor and load in turns, because neighbours come and go; gives both and the peak memory in MiB."""
-    with tempfile.TemporaryDirectory() as home, _stub() as stub:
+    with tempfile.TemporaryDirectory() as home, Partners().serving() as partners:
         folder = Path(home)
         pki = make_pki(folder, own=own)
         _accept_signatures(folder)
         documents = [application(pki, n, person=False) for n in range(WARM_UP + count * MESSAGES)]
         bodies = [builders.soap(document, client="saaj") for document in documents]
         with RunningGateway(folder) as gateway:
-            gateway.reach({"BNN": stub})
+            gateway.reach({"BNN": partners.endpoints()["BNN"]})
             time.sleep(2)  # a running gateway notices new addresses within a second
             answer = _round(gateway, bodies, 0, WARM_UP).answer
             floor = floor_of(pki, documents[0], client.signed_part(GATEWAY, Reply(status=200, body=answer)) or b"")
@@ -177,32 +163,3 @@ def _cpu_seconds(pid: int) -> float:
 def _peak_mib(pid: int) -> float:
     line = next(line for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines() if line.startswith("VmHWM"))
     return round(int(line.split()[1]) / 1024, 1)
-
-
-@contextmanager
-def _stub() -> Iterator[str]:
-    """Serve a ministry that takes everything at once."""
-
-    class Stub(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200)
-            self.send_header("content-type", "text/xml; charset=utf-8")
-            self.send_header("content-length", str(len(REPLY)))
-            self.end_headers()
-            self.wfile.write(REPLY)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/ws"
-    server.shutdown()
-    server.server_close()
