@@ -382,6 +382,16 @@ def test_refusal_names_problems_but_no_content(folder: Path, edit: Edit) -> None
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("profile", ["xmldsig", "xades-b-lt", "wss-x509", "cms-detached"])
+def test_each_profile_may_be_sent_and_accepted(folder: Path, edit: Edit, profile: str) -> None:
+    edit(PARTIES, COLLECTOR, f'{COLLECTOR}\naccepts = {{ signature = "{profile}" }}\nsends = {{ signature = "{profile}" }}')
+
+    party = load([folder]).party("CUSTOMS")
+
+    assert party is not None
+    assert (party.sends.signature, party.accepts.signature) == (profile, profile)
+
+
 def test_what_a_party_signs_by_is_read_whole(folder: Path, edit: Edit) -> None:
     said = 'sends = { signature = "xades-b-t", algorithms = ["ecdsa-sha256"], min_rsa_bits = 3072, clock_skew = "10m",'
     weak = ' concessions = [{ allow = ["sha1", "rsa-1024"], until = 2027-06-30 }] }'

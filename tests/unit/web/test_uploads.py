@@ -171,7 +171,7 @@ def test_storage_that_hangs_leaves_threads_for_documents_alone() -> None:
         async def receive() -> dict[str, object]:
             return {"type": "http.request", "body": DOCUMENT + FILE + b"%PDF" + END}
 
-        def accept(_document: bytes, _beside: tuple[Attachment, ...]) -> Reply:
+        def accept(_document: bytes, _signature: bytes, _beside: tuple[Attachment, ...]) -> Reply:
             return Reply(status=202, body=b"")
 
         with Bodies().one(limit=MAX_XML) as body:
