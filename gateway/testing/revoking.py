@@ -94,7 +94,7 @@ def revoking(folder: Path, *, now: datetime) -> Iterator[RevocationServer]:
 
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
     server = RevocationServer(folder, create(folder, now=now), f"http://127.0.0.1:{listening.server_address[1]}")
-    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
         yield server
