@@ -195,7 +195,7 @@ _SETTINGS_END = """
 | `rules/` | files that override the shipped rules one by one, and `endpoints.toml` with the partners' addresses |
 | `schemas/` | schemas that override the shipped ones |
 | `heads/` | which heads of the ledger were mailed and witnessed; see [have heads witnessed](../howto/witness-heads.md) |
-| `witness/` | other gateways' heads that this one witnessed, and those that it refused: evidence against them; nothing here is ever overwritten |
+| `witness/` | heads of other gateways that this one witnessed or refused: evidence against them; nothing here is ever overwritten |
 | `archive/` | archives of purged content, unless `NSW_ARCHIVE` says where; see [keep and purge](../howto/keep-and-purge.md) |
 
 Everything there belongs to the user who runs the gateway, mode 0600 for files that hold keys.

@@ -44,7 +44,6 @@ from gateway.xml.canonical import canonical
 NOW = datetime(2026, 10, 12, 2, 30, tzinfo=UTC)
 LOOPBACK = Channel(kind="network", name="127.0.0.1")
 KINDS = tuple(builders.KINDS)
-REST = RestDoor()
 MEDIA_TYPES = {"1.1": "text/xml; charset=utf-8", "1.2": "application/soap+xml; charset=utf-8"}
 WAYS = ("1.1", "1.2", "rest")
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what no client's XML library lets through
@@ -146,6 +145,14 @@ def broken_tree(draw: st.DrawFn, data: bytes) -> bytes:
         elements = list(root.iter())
         draw(st.sampled_from(CHANGES))(draw, root, elements[draw(st.integers(0, len(elements) - 1))])
     return canonical(root)
+
+
+def never(_document: bytes, profile: str) -> bytes:
+    """Stand for what signs beside an answer: no party here takes such signatures."""
+    raise AssertionError(profile)
+
+
+REST = RestDoor(sign=never)
 
 
 def drop(_draw: st.DrawFn, root: Any, element: Any) -> None:

@@ -27,7 +27,8 @@ def used() -> set[str]:
     examined = re.findall(r'_(?:good|warning|failed)\("([a-z]+)", "([a-z-]+)"', SOURCES)
     doctor = {f"doctor-{part}" for pair in examined for part in pair} | {"doctor-certificates", "doctor-schemas", "doctor-rules"}
     chosen += ["certificate-not-read"]
-    columns = re.findall(r"for column in \(([^)]*)\)", SOURCES)
+    columns = re.findall(r"(?:for column in |columns ?= ?)\(([^)]*)\)", SOURCES)
+    chosen += re.findall(r'none="([a-z-]+)"', SOURCES)
     headers = {f"column-{name}" for group in columns for name in re.findall(r'"([a-z]+)"', group)}
     facts = {f"story-{name}" for name in re.findall(r'yield "([a-z-]+)",', SOURCES)} | {"story-timeline", "story-deliveries"}
     states = {f"state-{state}" for state in (*State, *MessageState)} | {f"job-{state}" for state in JobState}
