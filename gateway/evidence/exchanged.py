@@ -10,11 +10,12 @@ from gateway.security.certificates import Certificate
 from gateway.security.general import verify_file
 from gateway.security.question import Question
 from gateway.store.times import from_micros
+from gateway.xml.receipts import differences
 
 from .answers import ANSWER, ANSWERED, BODY, DOCUMENT
 from .case import Case, Leaf, known
 from .findings import Finding, remark, seen, wrong
-from .messages import Message, certificates_in, differences, open_message, prove
+from .messages import Message, certificates_in, open_message, prove
 from .record import MessagePart, ReceiptPart
 from .standing import Standing
 from .timestamps import stamped_by
@@ -183,7 +184,7 @@ def _matched(case: Case, message: MessagePart, receipt: ReceiptPart, found: Mess
         yield wrong("receipt-other", receipt.file, found="id")
     asked = open_message(case.files[about]).header if about in case.files else None
     told = found.header
-    if asked and told and (others := differences(asked.subject, told)):
+    if asked and told and (others := differences(asked.subject, told.subject)):
         yield wrong("receipt-other", receipt.file, found=", ".join(others))
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from lxml.etree import _Element
 
 from gateway.errors import GatewayError
-from gateway.model import Header, Subject
+from gateway.model import Header
 from gateway.security import beside, certificates, cms, verifier, wss
 from gateway.security.certificates import Certificate
 from gateway.security.properties import ReadStamp
@@ -18,13 +18,10 @@ from gateway.xml import soap
 from gateway.xml.envelope import read_header
 from gateway.xml.namespaces import DS, WSSE
 from gateway.xml.parse import parse
-from gateway.xml.payload import payload_of
+from gateway.xml.receipts import ENVELOPE, envelopes
 
-RECEIVED = "99"  # the function of an answer that takes a message in
 MAX_CERTIFICATES = 32  # in one message; a document of a consortium had 9
-_NAME, _ENVELOPE = "Envelope", b"<Envelope"
 _HOLDERS = (f"{{{DS}}}X509Certificate", f"{{{WSSE}}}BinarySecurityToken")
-_COMPARED = ("document_type", "type", "reference", "year")
 
 Registered = Callable[[Certificate], bool]
 
@@ -53,10 +50,10 @@ def open_message(data: bytes) -> Message:
     whole, signature = parted or (data, b"")
     try:
         root = parse(whole)
-        if root.tag == _NAME:
+        if root.tag == ENVELOPE:
             return Message(envelope=whole, soap=b"", signature=signature, whole=whole)
         body = soap.unwrap(whole)
-        return Message(envelope=next(_envelopes(body.child), b""), soap=whole if body.secured else b"", signature=signature, whole=whole)
+        return Message(envelope=next(envelopes(body.child), b""), soap=whole if body.secured else b"", signature=signature, whole=whole)
     except GatewayError:
         return Message(envelope=b"", soap=b"", signature=signature, whole=whole)
 
@@ -88,22 +85,6 @@ def signer_of(message: Message) -> Certificate | None:
         or next(_attached(message.soap), None)
         or _detached_signer(message.signature)
     )
-
-
-def differences(sent: Subject, told: Header) -> tuple[str, ...]:
-    """Name what an answer says of another message than was sent; a refusal may leave out what it could not read."""
-    said = told.subject
-    found = [(name, getattr(said, name), getattr(sent, name)) for name in _COMPARED]
-    return tuple(name for name, ours, theirs in found if ours != theirs and (ours or said.function == RECEIVED))
-
-
-def _envelopes(child: _Element) -> Iterator[bytes]:
-    """Find envelopes in what stands in a SOAP body: as the text of an element, or as an element."""
-    for element in child.iter():
-        if element.tag == _NAME and (parent := element.getparent()) is not None:
-            yield payload_of(parent)
-        elif len(element) == 0 and _NAME in (element.text or "") and (payload := payload_of(element)).startswith(_ENVELOPE):
-            yield payload
 
 
 def _attached(document: bytes, path: str = ".") -> Iterator[Certificate]:
