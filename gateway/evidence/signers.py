@@ -93,6 +93,6 @@ def _all(name: x509.Name, kinds: Iterable[x509.ObjectIdentifier]) -> list[str]:
 def _mails(certificate: x509.Certificate) -> list[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, *certificates.BAD_EXTENSIONS):
         return []
     return names.get_values_for_type(x509.RFC822Name)

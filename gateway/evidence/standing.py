@@ -11,13 +11,13 @@ from cryptography import x509
 from cryptography.x509 import ocsp
 
 from gateway.errors import Problem
-from gateway.security.certificates import Certificate
+from gateway.security.certificates import BAD_EXTENSIONS, Certificate
 from gateway.security.path import MAX_PATH, Chain, issued
 from gateway.security.revocation import Told, told_by_answer, told_by_list
 
 K = TypeVar("K")
 MAX_NAMESAKES = 4  # issuers of one name whose signatures are tried; a renewed authority has two
-_UNREADABLE = (ValueError, TypeError, x509.DuplicateExtension)
+_UNREADABLE = (*BAD_EXTENSIONS, TypeError, x509.InvalidVersion)
 
 Index = Mapping[x509.Name, Sequence[Certificate]]
 Word = Literal["good", "revoked", "revoked-later", "unknown", "no-authority"]

@@ -26,6 +26,9 @@ _UNREADABLE = (
     UserWarning,  # serial numbers of zero or less, where warnings are errors
 )  # fmt: skip
 
+# what reading extensions raises that are not right, or hold a name of a kind that no library reads
+BAD_EXTENSIONS = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | dsa.DSAPublicKey
 
 

@@ -264,7 +264,7 @@ def _names(identity: der.Value, certificate: Certificate) -> bool:
     if identity.tag == _KEY_IDENTIFIER:
         try:
             held = certificate.x509.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-        except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        except (x509.ExtensionNotFound, *certificates.BAD_EXTENSIONS):
             return False
         return held == identity.content
     issuer, serial = certificate.x509.issuer.public_bytes(), der.write_integer(certificate.x509.serial_number)

@@ -209,7 +209,7 @@ def _read_csr(text: str) -> x509.CertificateSigningRequest:
     try:
         request = x509.load_pem_x509_csr(text[:MAX_CSR].encode("ascii"))
         key, own = describe(request.public_key()), request.is_signature_valid
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise NotValid(Code.SCHEMA, Problem(text="certificates.csr")) from error
     if not own or len(text) > MAX_CSR:
         raise NotValid(Code.SCHEMA, Problem(text="certificates.csr"))

@@ -132,7 +132,7 @@ def _same_name(text: str, certificate: Certificate) -> bool:
 def _key_identifier(certificate: Certificate) -> str:
     try:
         held = certificate.x509.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, *certificates.BAD_EXTENSIONS):
         return "-"
     return base64.b64encode(held.digest).decode("ascii")
 

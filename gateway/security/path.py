@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID
 from lxml.etree import _Element
 
-from .certificates import Certificate
+from .certificates import BAD_EXTENSIONS, Certificate
 from .policy import GATEWAY
 from .refusal import refusal
 from .shape import rsa_allowed
@@ -72,7 +72,7 @@ def may_sign(leaf: Certificate) -> bool:
         usage = leaf.x509.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return True
-    except (ValueError, x509.DuplicateExtension):
+    except BAD_EXTENSIONS:
         return False
     return usage.digital_signature or usage.content_commitment
 
@@ -132,7 +132,7 @@ def _fault(certificate: Certificate, issuer: Certificate, *, below: int) -> str:
         return _fault_in_extensions(certificate.x509, issuer.x509, below)
     except InvalidSignature:
         return "issuer-signature"
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except (*BAD_EXTENSIONS, TypeError, UnsupportedAlgorithm):
         return "issuer-unreadable"
 
 

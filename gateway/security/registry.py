@@ -209,7 +209,7 @@ def to_pem(certificate: Certificate) -> str:
 def _is_authority(certificate: Certificate) -> bool:
     try:
         return certificate.x509.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (x509.ExtensionNotFound, *certificates.BAD_EXTENSIONS):
         return False
 
 

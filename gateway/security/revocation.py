@@ -22,7 +22,7 @@ UNSTATED = timedelta(days=1)  # how long an answer holds that does not say
 
 _PEM = b"-----BEGIN X509 CRL-----"
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
-_BAD_INPUT = (ValueError, TypeError, KeyError, InvalidSignature, UnsupportedAlgorithm, x509.DuplicateExtension)
+_BAD_INPUT = (*certificates.BAD_EXTENSIONS, TypeError, KeyError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +167,9 @@ def told_by_answer(data: bytes, certificate: Certificate, issuer: Certificate) -
 
 
 def _answer(revoked: Mapping[int, datetime], began: datetime, until: datetime | None, *, now: datetime) -> Answer:
-    over = until or began + UNSTATED
     if began > now + AHEAD:
         raise ValueError("not-yet")
+    over = until or began + UNSTATED
     if over <= now:
         raise ValueError("outdated")
     return Answer(revoked=revoked, until=over, fetched=now)

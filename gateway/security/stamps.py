@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from gateway.errors import NotProven
 
 from . import cms, der
-from .certificates import Certificate
+from .certificates import BAD_EXTENSIONS, Certificate
 from .path import Anchors
 from .properties import ReadStamp
 from .refusal import refusal
@@ -28,7 +28,7 @@ def reader(anchors: Anchors) -> ReadStamp:
     def read_stamp(token: bytes, covered: bytes) -> datetime:
         try:
             return _read(token, covered, anchors)
-        except (ValueError, IndexError, x509.DuplicateExtension) as error:
+        except (IndexError, *BAD_EXTENSIONS) as error:
             raise refusal(31, "stamp-unreadable") from error
         except NotProven as refused:
             raise refusal(31, "stamp-wrong", reason=refused.problems[0].text) from refused

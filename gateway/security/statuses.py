@@ -22,7 +22,7 @@ from gateway.errors import Unavailable
 from gateway.model import Reply, Request
 from gateway.ports import Clock, Transport, Watch
 
-from .certificates import Certificate
+from .certificates import BAD_EXTENSIONS, Certificate
 from .refusal import refusal
 from .revocation import Answer, ask, list_in_der, read_answer, read_list, told_by_answer, told_by_list
 from .writing import put
@@ -39,7 +39,7 @@ MAX_WANTED = 4096  # certificates asked about: every declarant of some days
 MAX_LISTS = 64  # lists held at once
 MAX_SOURCES = 2  # of each kind, of one certificate
 
-_NO_EXTENSION = (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_NO_EXTENSION = (x509.ExtensionNotFound, *BAD_EXTENSIONS)
 
 Chain = tuple[Certificate, ...]
 Follow = Callable[[], Iterable[tuple[Certificate, Certificate]]]  # certificates, each with its issuer; may raise Unavailable
@@ -97,7 +97,7 @@ class Statuses:
         for certificate, issuer in pairwise(path):
             wanted = self._wanted.get(certificate) or self._want(certificate, issuer)
             known = self._known(certificate, wanted)
-            since = known.revoked.get(certificate.x509.serial_number) if known else None
+            since = self._since(certificate, wanted, at)
             # (60) nothing that its authority said names the certificate as revoked by then
             if since is not None and since <= at:
                 raise refusal(60, "revoked-known", place, subject=certificate.subject, since=since.isoformat())
@@ -112,9 +112,20 @@ class Statuses:
         return bool(wanted.lists or wanted.responders) and (known is None or known.until < at)
 
     def _known(self, certificate: Certificate, wanted: Wanted) -> Answer | None:
-        """Give the status that lasts longest: what is known, by dictionary only."""
+        """Give the answer that lasts longest: what is known, by dictionary only."""
+        return max(self._said(certificate, wanted), key=lambda answer: answer.until, default=None)
+
+    def _since(self, certificate: Certificate, wanted: Wanted, at: datetime) -> datetime | None:
+        """Say since when a certificate is revoked: by any source whose word still holds, else by the one that lasted longest."""
+        last = self._known(certificate, wanted)
+        holding = (answer.revoked for answer in self._said(certificate, wanted) if answer is last or answer.until >= at)
+        serial = certificate.x509.serial_number
+        return min((revoked[serial] for revoked in holding if serial in revoked), default=None)
+
+    def _said(self, certificate: Certificate, wanted: Wanted) -> list[Answer]:
+        """Give what each source said."""
         said = (self._answers.get(certificate), *(self._lists.get((wanted.issuer, url)) for url in wanted.lists))
-        return max((answer for answer in said if answer), key=lambda answer: answer.until, default=None)
+        return [answer for answer in said if answer]
 
     def _want(self, certificate: Certificate, issuer: Certificate) -> Wanted:
         wanted = Wanted(issuer=issuer, lists=tuple(_list_urls(certificate)), responders=tuple(_responder_urls(certificate)))

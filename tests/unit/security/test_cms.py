@@ -4,6 +4,7 @@ import base64
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from gateway.model import Concession, SealProfile
 from gateway.security import cms, der
 from gateway.security.certificates import Certificate
 from gateway.security.keys import SigningKey
+from gateway.security.path import may_sign
 from gateway.security.policy import GATEWAY, Policy, for_party
 from gateway.testing.signing import NOW, Bench, PrivateKey, private_key_of, private_pem_of, self_signed, signed_certificate
 
@@ -236,6 +238,20 @@ def resized(data: bytes, old: bytes, new: bytes) -> bytes:
 
 def test_sig_52_certificate_that_did_not_come_along_is_refused(bench: Bench, signature: bytes) -> None:
     assert check_of(DOCUMENT, resized(signature, bench.portal.certificates[0].der, bench.rsa.certificates[0].der)) == "52"
+
+
+@pytest.mark.parametrize("name", [b"\xa3\x00", b"\xa5\x00"])  # of kinds that no library reads: x400Address, ediPartyName
+def test_sig_52_certificate_with_names_that_cannot_be_read_is_refused(bench: Bench, signature: bytes, name: bytes) -> None:
+    key, subject = private_key_of(bench.portal), bench.portal.certificates[0].x509.subject
+    names = x509.UnrecognizedExtension(x509.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, der.write(der.SEQUENCE, name))
+    odd = signed_certificate(key, key, subject, subject, extensions=((names, False),))
+    by_key = replace(cms.read_detached(signature), certificates=(odd,), signer=der.read(der.write(0x80, bytes(20))))
+
+    with pytest.raises(GatewayError) as refused:
+        cms.signer_of(by_key, by_key.certificates)
+
+    assert refused.value.problems[0].values["check"] == "52"
+    assert not may_sign(odd)
 
 
 def test_sig_53_attributes_without_the_digest_are_refused(signature: bytes) -> None:

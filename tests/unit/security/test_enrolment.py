@@ -1,5 +1,6 @@
 """How certificates come and go, and what the ledger knows of it."""
 
+import base64
 import json
 import os
 from collections.abc import Iterator
@@ -258,10 +259,18 @@ def forged() -> str:
     return x509.load_der_x509_csr(bytes(der)).public_bytes(Encoding.PEM).decode()
 
 
+def of_another_version() -> str:
+    """Write a request of a version that there is none of."""
+    request = x509.load_pem_x509_csr(request_of(ec.generate_private_key(ec.SECP256R1())).encode())
+    body = base64.b64encode(request.public_bytes(Encoding.DER).replace(b"\x02\x01\x00", b"\x02\x01\x05", 1)).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n"
+
+
 @pytest.mark.parametrize(
     ("csr", "expected"),
     [
         ("", "csr"),
+        (of_another_version(), "csr"),
         ("khóa", "csr"),
         ("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "csr"),
         (request_of(ec.generate_private_key(ec.SECP256R1())) + " " * MAX_CSR, "csr"),

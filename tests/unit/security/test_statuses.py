@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.errors import NotProven
-from gateway.security import certificates
+from gateway.security import certificates, der
 from gateway.security.authority import LIST_FOR
 from gateway.security.certificates import Certificate
 from gateway.security.revocation import ask, read_answer, read_list
@@ -96,6 +96,23 @@ def test_60_revoked_certificate_is_refused_and_a_good_one_passes(
 
     assert unasked == ("passed", "passed")
     assert (judged(statuses, bad), judged(statuses, good, "require")) == ("60", "passed")
+
+
+def test_60_what_one_source_says_of_a_revocation_no_other_source_unsays(
+    server: RevocationServer, statuses: Statuses, clock: Clock, events: list[tuple[str, str]]
+) -> None:
+    path = path_of(server, "bad", ocsp=True)
+    server.authority.revoke(now=NOW)
+    judged(statuses, path)
+    statuses.refresh()  # a list of some days that does not name it yet
+    server.revoke(path[0], now=NOW)
+    (server.folder / "ca.crl.pem").write_bytes(b"no list")
+    clock.now += FRESH
+
+    statuses.refresh()  # so the responder is asked, whose answers hold for a day
+
+    assert events == [("revocation.unusable", "unreadable")]
+    assert judged(statuses, path, at=clock.now) == "60"
 
 
 def test_60_signature_from_before_the_revocation_holds(server: RevocationServer, statuses: Statuses) -> None:
@@ -248,6 +265,42 @@ def test_62_list_of_another_authority_or_time_is_not_believed(server: Revocation
     }
 
     assert {word: believed(act) for word, act in read.items()} == {word: word for word in read}
+
+
+@pytest.mark.parametrize("name", [b"\xa3\x00", b"\xa5\x00"])  # of kinds that no library reads: x400Address, ediPartyName
+def test_62_list_that_no_library_reads_is_not_believed(server: RevocationServer, name: bytes) -> None:
+    whole = x509.load_pem_x509_crl(server.authority.revoke(now=NOW))
+    other_version = whole.public_bytes(Encoding.DER).replace(b"\x02\x01\x01", b"\x02\x01\x05", 1)
+    place = der.write(der.SEQUENCE, der.write(0xA0, der.write(0xA0, name)))
+    point = x509.UnrecognizedExtension(x509.ExtensionOID.ISSUING_DISTRIBUTION_POINT, place)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(whole.issuer).last_update(NOW).next_update(NOW + LIST_FOR)
+    by_anybody = builder.add_extension(point, critical=True).sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+
+    found = [
+        believed(partial(read_list, data, server.authority.certificate, now=NOW))
+        for data in (other_version, by_anybody.public_bytes(Encoding.DER))
+    ]
+
+    assert found == ["unreadable", "unreadable"]
+
+
+def test_62_list_that_no_library_reads_leaves_the_others_to_be_asked(
+    server: RevocationServer, statuses: Statuses, tmp_path: Path, events: list[tuple[str, str]]
+) -> None:
+    bad = path_of(server, "bad")
+    server.revoke(bad[0], now=NOW)
+    with revoking(tmp_path / "other", now=NOW) as other:
+        odd = path_of(other, "odd")
+        pem = other.authority.revoke(now=NOW)
+        der_of = x509.load_pem_x509_crl(pem).public_bytes(Encoding.DER)
+        (other.folder / "ca.crl.pem").write_bytes(der_of.replace(b"\x02\x01\x01", b"\x02\x01\x05", 1))
+        judged(statuses, odd)
+        judged(statuses, bad)
+
+        statuses.refresh()
+
+    assert events == [("revocation.unusable", "unreadable")]
+    assert judged(statuses, bad) == "60"
 
 
 def test_62_list_that_leaves_something_out_is_not_believed(server: RevocationServer) -> None:
