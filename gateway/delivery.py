@@ -5,7 +5,7 @@
 8  seal         Request -> Request                 signs
 9  note         evidence of what is about to leave
 10 send         Request -> Reply                   libcurl
-11 prove reply  a signed reply is verified; an unsigned one is proved by the channel
+11 prove reply  a signed reply is verified, and is about what was sent; an unsigned one is proved by the channel
 12 decode       Reply -> Outcome                   the adapter; pure
 13 next_step    State x Outcome -> Step            pure
 14 settle       guarded UPDATE, attempt and ledger entry in one commit
@@ -26,6 +26,8 @@ from .routing.router import route_named
 from .routing.rules import RuleSet
 from .security import beside
 from .security.prover import Prover
+from .security.replies import check_about
+from .xml.receipts import envelope_in
 
 SIGNATURE_MARK = b"SignatureValue"  # what every XML signature holds, escaped or not
 SECURITY_MARK = b"wss-wssecurity-secext"  # what every message with a WS-Security header holds
@@ -69,18 +71,19 @@ class Delivery:
             if not route.endpoint:
                 return Deferred(for_=NO_ADDRESS_PAUSE), None
             adapter = self.adapters[route.party.adapter]
-            request = self.sealer.seal(self._request(claim, adapter, route))  # 7, 8
-            request = replace(request, reply_bytes=route.party.limits.reply_bytes)
+            written = self._request(claim, adapter, route)  # 7
+            request = replace(self.sealer.seal(written), reply_bytes=route.party.limits.reply_bytes)  # 8
             self.outbox.note(claim, request)  # 9
             reply = self.transport.send(request, timeout=min(route.timeout, within or route.timeout))  # 10
             parted = beside.read(reply.body)
             inner = replace(reply, body=parted[0]) if parted else reply
-            self._prove(inner, adapter, route, parted)  # 11
+            if signed := self._prove(inner, adapter, route, parted):  # 11
+                self._match(signed, claim, adapter, route, written)
             return adapter.decode(inner), reply  # 12
         except StaleClaim:
             raise
         except GatewayError as error:
-            return Failed(code=code_of(error), final=isinstance(error, NotValid)), reply
+            return Failed(code=code_of(error), final=isinstance(error, NotValid), unproven=reply is not None), reply
         except Exception as error:  # noqa: BLE001  # a defect: set aside after its attempts, with its name, and seen in the metrics
             self.watch("delivery.defect", {"delivery": claim.delivery, "defect": type(error).__name__})
             return Failed(code="defect", detail=type(error).__name__), reply
@@ -93,13 +96,22 @@ class Delivery:
             raise NotValid(Code.NOT_ALLOWED, Problem(text="outbox.cannot-ask", values={"adapter": adapter.profile.name}))
         return adapter.poll(claim.reference, route)
 
-    def _prove(self, reply: Reply, adapter: Adapter, route: Route, parted: tuple[bytes, bytes] | None) -> None:
-        """Prove a reply that is signed; one that is not is proved by the channel, unless the profile says that the agency signs."""
+    def _prove(self, reply: Reply, adapter: Adapter, route: Route, parted: tuple[bytes, bytes] | None) -> bytes | None:
+        """Prove a reply that is signed, and give its envelope; the channel proves any other, where the profile does not say who signs."""
         demanded = adapter.profile.replies_signed
-        if demanded or parted or SIGNATURE_MARK in reply.body:  # without a look inside, most replies show that nobody signed them
-            signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
-            secured = reply.body if SECURITY_MARK in reply.body else b""
-            self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured, beside=parted)
+        if not (demanded or parted or SIGNATURE_MARK in reply.body):  # without a look inside, most replies show that nobody signed them
+            return None
+        signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
+        secured = reply.body if SECURITY_MARK in reply.body else b""
+        proof = self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured, beside=parted)
+        return signed if proof else None
+
+    def _match(self, signed: bytes, claim: Claim, adapter: Adapter, route: Route, written: Request) -> None:
+        """Hold a proved reply to what was sent, which after a poll is written once more; raises NotProven where it is about another."""
+        if claim.state is State.AWAITING_REPLY:
+            written = adapter.encode(whole(self.outbox.load(claim), adapter), route)
+        sent = written.seal.document if written.seal else envelope_in(written.body)
+        check_about(signed, sent=sent, sender=route.party.code)
 
     def _policy(self, party: PartyCode) -> RetryPolicy:
         found = self.rules().party(party)

@@ -93,12 +93,14 @@ class Deferred:
 class Failed:
     """It did not work; `code` is short and public ("refused", "timeout", "http-503", "reply-unreadable").
 
-    `final` says that another try cannot help: the message is set aside for staff at once.
+    `final` says that another try cannot help: the message is set aside for staff at once; `unproven` that an answer came, and was not
+    shown to be the partner's word about this message.
     """
 
     code: str
     detail: str = ""
     final: bool = False
+    unproven: bool = False
 
 
 Outcome = Delivered | Accepted | Rejected | Deferred | Failed
@@ -145,7 +147,7 @@ def perhaps_taken(outcome: Outcome, *, answered: bool) -> bool | None:
             return True
         case Rejected():
             return False
-        case Failed(code=code) if code in UNREAD or not (answered or code in UNSENT):
+        case Failed(code=code, unproven=unproven) if unproven or code in UNREAD or not (answered or code in UNSENT):
             return True
     return None
 

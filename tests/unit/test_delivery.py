@@ -3,21 +3,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.delivery import Delivery
 from gateway.errors import Code, NotValid, Problem, StaleClaim, Unavailable
-from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, State, Step
-from gateway.model import Attachment, Envelope, Party, PartyCode, Reply, Request, Route
+from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, State, Step, perhaps_taken
+from gateway.model import Attachment, Envelope, Party, PartyCode, Reply, Request, Route, Subject
 from gateway.ports import Claim, Profile
+from gateway.protocols.vnsw import client
+from gateway.protocols.vnsw.dialects import GATEWAY
+from gateway.protocols.vnsw.wrapping import response
 from gateway.routing.rules import RuleSet, load
 from gateway.security import beside, cms
 from gateway.security.devpki import generate
-from gateway.security.keys import load_key
+from gateway.security.keys import SigningKey, load_key
 from gateway.security.prover import Prover
+from gateway.security.signer import sign_system
 from gateway.security.trust import Trust
 from gateway.testing import builders
+from gateway.testing.evidence import receipt
+from gateway.xml import soap
+from gateway.xml.envelope import swap, write
 from gateway.xml.shipped import shipped
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -290,3 +298,123 @@ def test_reply_signed_beside_is_proved_and_its_first_part_decoded(rules: RuleSet
 
     assert [s.to for s in told.steps] == [end]
     assert (told.outcomes == [Delivered(reference="answer")]) == (end is State.DELIVERED)
+
+
+# --- a signed reply is held to what was sent -------------------------------------------------------------------------
+
+
+class Ministry(Agency):
+    """An adapter that speaks as the gateway's own door does; its agency may be asked later, and may sign what it answers."""
+
+    def __init__(self, *, demands: bool = False) -> None:
+        super().__init__(lambda reply: client.decode(GATEWAY, reply))
+        self.profile = replace(Agency.profile, replies_signed=demands)
+
+    def encode(self, envelope: Envelope, route: Route) -> Request:
+        self.encoded += 1
+        return client.encode(GATEWAY, envelope, route)
+
+    def poll(self, reference: str, route: Route) -> Request:
+        return Request(endpoint=route.endpoint, action="", body=reference.encode())
+
+    def signed_part(self, reply: Reply) -> bytes | None:
+        return client.signed_part(GATEWAY, reply)
+
+
+@pytest.fixture(scope="module")
+def ministrys(pki: Path) -> SigningKey:
+    return load_key(pki / "keys" / "BNN.key.pem", pki / "parties" / "BNN.pem")
+
+
+def answered(rules: RuleSet, pki: Path, answer: bytes, **claimed: Any) -> tuple[Step, Outcome]:
+    told = Told()
+    delivery = replace(carrier(rules, told, Ministry(), Wire(answer=answer)), prover=Prover(Trust(pki), lambda: NOW, rules.zone))
+
+    delivery.carry(a_claim(**claimed))
+
+    return told.steps[0], told.outcomes[0]
+
+
+@pytest.mark.parametrize("profile", ["xmldsig", "xades-b-b", "wss-x509", "cms-detached"])
+def test_sig_33_signed_receipt_for_something_else_is_no_delivery(rules: RuleSet, pki: Path, ministrys: SigningKey, profile: str) -> None:
+    sent = builders.envelope().document.content
+    right = receipt(sent, ministrys, number="7", at=NOW, profile=profile)
+    other = receipt(sent, ministrys, number="7", at=NOW, profile=profile, reference="another")
+
+    assert answered(rules, pki, right)[1] == Delivered(reference="7")
+    step, outcome = answered(rules, pki, other)
+    assert outcome == Failed(code="reply-other", unproven=True)
+    assert (step.to, step.reason) == (State.RETRYING, "reply-other")
+
+
+def test_reply_that_fails_its_proof_leaves_it_open_whether_the_partner_has_the_message(
+    rules: RuleSet, pki: Path, ministrys: SigningKey
+) -> None:
+    altered = receipt(builders.envelope().document.content, ministrys, number="7", at=NOW).replace(b"ReceiveDate", b"ReceivedAt")
+
+    outcome = answered(rules, pki, altered)[1]
+
+    assert isinstance(outcome, Failed)
+    assert perhaps_taken(outcome, answered=True) is True
+
+
+def test_redelivery_of_what_got_the_wrong_receipt_gets_the_right_one(rules: RuleSet, pki: Path, ministrys: SigningKey) -> None:
+    sent, again = builders.envelope().document.content, {"state": State.RETRYING, "attempt": 2}
+    other = receipt(sent, ministrys, number="7", at=NOW, reference="another")
+
+    assert answered(rules, pki, other)[0].to is State.RETRYING
+    assert answered(rules, pki, receipt(sent, ministrys, number="7", at=NOW), **again)[0].to is State.DELIVERED
+
+
+def test_answer_to_a_poll_is_held_to_what_was_sent_before(rules: RuleSet, pki: Path, ministrys: SigningKey) -> None:
+    sent, polled = builders.envelope().document.content, {"state": State.AWAITING_REPLY, "reference": "T"}
+    other = receipt(sent, ministrys, number="7", at=NOW, reference="another")
+
+    assert answered(rules, pki, receipt(sent, ministrys, number="7", at=NOW), **polled)[0].to is State.DELIVERED
+    assert answered(rules, pki, other, **polled)[0].to is State.AWAITING_REPLY
+
+
+@pytest.mark.parametrize(("reference", "end"), [("", State.REJECTED), ("another", State.RETRYING)])
+def test_signed_refusal_may_leave_out_what_it_could_not_read_but_name_nothing_else(
+    rules: RuleSet, pki: Path, ministrys: SigningKey, reference: str, end: State
+) -> None:
+    refusal = signed(ministrys, refused(reference))
+
+    assert answered(rules, pki, refusal)[0].to is end
+
+
+def test_signed_receipt_whose_header_cannot_be_read_is_no_delivery(rules: RuleSet, pki: Path, ministrys: SigningKey) -> None:
+    vague = b"<Envelope><Header><Subject><function>99</function></Subject></Header><Body><Content></Content></Body></Envelope>"
+
+    assert answered(rules, pki, signed(ministrys, vague))[0].reason == "reply-other"
+
+
+def test_receipt_that_nobody_signed_is_proved_by_the_channel_alone(rules: RuleSet, pki: Path) -> None:
+    unsigned = receipt(builders.envelope().document.content, None, number="7", at=NOW, reference="another")
+
+    assert answered(rules, pki, unsigned)[1] == Delivered(reference="7")
+
+
+def test_what_is_signed_for_the_partner_is_what_its_receipt_is_held_to(rules: RuleSet, pki: Path, ministrys: SigningKey) -> None:
+    sent, told, agency = builders.envelope().document.content, Told(), Ministry(demands=True)
+    wire = Wire(answer=receipt(sent, ministrys, number="7", at=NOW))
+    bench = replace(carrier(rules, told, agency, wire), prover=Prover(Trust(pki), lambda: NOW, rules.zone))
+    party = bench.rules().party("BNN")
+    assert party is not None
+    known = replace(
+        bench.rules(), spellings={**bench.rules().spellings, "BNN": replace(party, accepts=replace(party.accepts, signature="xmldsig"))}
+    )
+
+    replace(bench, rules=lambda: known).carry(a_claim())
+
+    assert told.outcomes == [Delivered(reference="7")]
+
+
+def refused(reference: str) -> bytes:
+    header = swap(builders.envelope().header)
+    about = Subject(document_type=header.subject.document_type, type="", function="00", reference=reference, year="")
+    return write(replace(header, id="8", subject=about), b"<ErrorList/>", zone=builders.ZONE)
+
+
+def signed(key: SigningKey, envelope: bytes) -> bytes:
+    return soap.wrap(response(GATEWAY, sign_system(envelope, key)), version="1.1")

@@ -11,9 +11,10 @@ from unittest.mock import patch
 from gateway.errors import NotValid
 from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected
 from gateway.model import Attachment, Envelope, Reply, Request, Route
-from gateway.ports import Adapter, Pollable
+from gateway.ports import Adapter, Pollable, SignsReplies
 from gateway.xml import soap
 from gateway.xml.parse import parse
+from gateway.xml.receipts import envelope_in, subject_of
 
 from .checks import holds, same
 
@@ -85,6 +86,16 @@ def writes_xml_ready_to_leave(subject: Subject) -> None:
         holds("content-type" in map(str.lower, request.headers), "the request has no content-type")
 
 
+def writes_what_a_signed_reply_is_held_to(subject: Subject) -> None:
+    """Of an agency that signs envelopes, what was sent is an envelope too: a signed reply is compared with it."""
+    if not isinstance(subject.adapter, SignsReplies):
+        holds(not subject.adapter.profile.replies_signed or subject.adapter.profile.protocol != "vnsw", "no signed_part for signed replies")
+        return
+    for request in subject.requests():
+        sent = subject_of(request.seal.document if request.seal else envelope_in(request.body))
+        holds(sent and sent.document_type, "a signed reply could not be compared with the request")
+
+
 def hands_on_every_attachment_or_none(subject: Subject) -> None:
     """What came beside a message leaves beside it, where the profile says so; nothing is dropped, and nothing is made up."""
     for envelope in subject.envelopes:
@@ -140,6 +151,7 @@ CHECKS: Sequence[Callable[[Subject], None]] = (
     writes_the_same_request_twice,
     writes_to_the_routes_endpoint,
     writes_xml_ready_to_leave,
+    writes_what_a_signed_reply_is_held_to,
     hands_on_every_attachment_or_none,
     touches_neither_network_nor_disk,
     reads_no_success_in_what_it_cannot_read,

@@ -96,6 +96,7 @@ GOING = {Act.REDIRECT: Order(act=Act.REDIRECT, party="HQ", reason="x"), Act.RETU
         ((UNANSWERED,), False),
         ((Failed(code="reset"), Failed(code="refused", final=True)), False),
         ((Failed(code="reply-unreadable", final=True),), True),
+        ((Failed(code="reply-other", final=True, unproven=True),), True),  # signed, and about another message
         ((Accepted(reference="T"),), True),  # it has it, and cannot be asked
         ((None,), False),
     ],
