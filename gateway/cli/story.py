@@ -17,7 +17,7 @@ SIGNS = {State.DELIVERED: ("✓", "green"), State.DEAD: ("✗", "red"), State.RE
 WAITING = ("…", "yellow")
 EVENTS = frozenset({
     "message.accepted", "message.refused", "message.written", "delivery.created", "delivery.settled", "delivery.rescued",
-    "staff.replayed", "staff.cancelled", "staff.redirected", "staff.returned", "staff.corrected", "staff.looked",
+    "staff.replayed", "staff.cancelled", "staff.redirected", "staff.returned", "staff.corrected", "staff.looked", "staff.read",
     "message.purged", "hold.placed", "hold.released",
 })  # fmt: skip
 

@@ -80,6 +80,11 @@ class History:
         )
         return content
 
+    def record_look(self, message: str, part: str, *, by: str) -> None:
+        """Tell the ledger who of the staff reads a message's content, before it is given."""
+        values = {"by": by, "part": part}
+        self._database.commit(lambda tx: write_leaf(tx, Event(kind="staff.read", at=tx.now(), message=message, values=values)))
+
 
 def _attempt(sent: list[Any] | None, ended: list[Any] | None) -> Attempt:
     number, sent_at, digest = sent or (None, None, None)

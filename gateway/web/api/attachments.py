@@ -14,7 +14,7 @@ from gateway.store.viewer import Viewer
 
 from .filters import MessagePath
 from .gate import Gate
-from .messages import visible
+from .messages import record_look, visible
 from .responses import refusals
 from .views import AttachmentList, AttachmentView
 
@@ -36,8 +36,11 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
 
     @routes.get("/messages/{message}/attachments", responses=refusals(404), summary="A message's attachments")
     def listed(channel: Annotated[Channel, Depends(reader)], message: MessagePath) -> AttachmentList:
-        """List what came beside a message, in its order; empty where nothing did."""
-        return AttachmentList(items=attachment_views(of(channel, message)))
+        """List what came beside a message, in its order; empty where nothing did. The ledger is told who of the staff looked."""
+        beside = of(channel, message)
+        if beside:
+            record_look(hub, channel, message, "attachments")
+        return AttachmentList(items=attachment_views(beside))
 
     @routes.get(
         "/messages/{message}/attachments/{number}",
@@ -46,11 +49,16 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         summary="An attachment's content",
     )
     def content(channel: Annotated[Channel, Depends(reader)], message: MessagePath, number: Number) -> StreamingResponse:
-        """Give one attachment, byte for byte; where its end cannot be vouched for, the answer breaks off before it."""
+        """Give one attachment, byte for byte; where its end cannot be vouched for, the answer breaks off before it.
+
+        The ledger is told who of the staff looked.
+        """
         beside = of(channel, message)
         if number > len(beside):
             raise NotValid(Code.NOT_FOUND, Problem(text="web.no-attachment", values={"number": str(number)}))
-        return StreamingResponse(_begun(hub.attachments.read(beside[number - 1])), media_type=OPAQUE, headers=_headers(beside[number - 1]))
+        begun = _begun(hub.attachments.read(beside[number - 1]))
+        record_look(hub, channel, message, f"attachment-{number}")
+        return StreamingResponse(begun, media_type=OPAQUE, headers=_headers(beside[number - 1]))
 
     def of(channel: Channel, message: str) -> tuple[Attachment, ...]:
         viewer = Viewer(party=channel.party, content=True)

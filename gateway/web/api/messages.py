@@ -10,7 +10,7 @@ from gateway.store.queries import DeliveryRow, MessageRow
 from gateway.store.viewer import Viewer
 
 from .filters import MessageFilters, MessagePath, Part
-from .gate import Gate, party_of
+from .gate import Gate, label, party_of
 from .responses import refusals
 from .views import MessageDetail, MessagePage, message_detail, message_view, purged_at
 
@@ -49,10 +49,14 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         summary="A message's content",
     )
     def document(channel: Annotated[Channel, Depends(content)], message: MessagePath, part: Part = "document") -> Response:
-        """Give the document, the whole body as received, or the answer, byte for byte; to a receiver the document only."""
+        """Give the document, the whole body as received, or the answer, byte for byte; to a receiver the document only.
+
+        The ledger is told who of the staff looked.
+        """
         viewer = gate.viewer(channel)
         row, _ = visible(hub, viewer, message)
         found = _content(hub, viewer, row, part)
+        record_look(hub, channel, message, part)
         disposition = {"content-disposition": f'attachment; filename="{message}-{part}.xml"'}
         return Response(found, media_type=XML if part == "document" else "application/octet-stream", headers=disposition)
 
@@ -67,6 +71,12 @@ def _content(hub: "Hub", viewer: Viewer, row: MessageRow, part: Part) -> bytes:
     if content is None:
         raise NotValid(Code.NOT_FOUND, Problem(text="web.no-content", values={"part": part}))
     return content
+
+
+def record_look(hub: "Hub", channel: Channel, message: str, part: str) -> None:
+    """Tell the ledger that one of the staff is given content; a party that reads its own is nobody else's affair."""
+    if channel.party is None:
+        hub.history.record_look(message, part, by=label(channel))
 
 
 def visible(hub: "Hub", viewer: Viewer, message: str) -> tuple[MessageRow, tuple[DeliveryRow, ...]]:

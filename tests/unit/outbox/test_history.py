@@ -51,6 +51,15 @@ def test_whoever_looks_at_contents_is_in_the_ledger(desk: Desk, part: Any, conte
     assert desk.told(delivery) == [("staff.looked", {"by": "key:lan", "part": part, "attempt": "1"})] * 2
 
 
+def test_whoever_reads_a_message_is_in_the_ledger(desk: Desk) -> None:
+    message = desk.row(desk.deliver()).message
+
+    desk.history.record_look(message, "document", by="key:duty")
+
+    last = desk.queries.timeline(message)[-1]
+    assert (last.kind, last.delivery, last.values) == ("staff.read", None, {"by": "key:duty", "part": "document"})
+
+
 @pytest.mark.parametrize("asked", [{"delivery": "no"}, {"number": 7}])
 def test_exchange_that_is_not_kept_is_not_found(desk: Desk, asked: Any) -> None:
     delivery = desk.deliver()

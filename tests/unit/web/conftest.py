@@ -248,6 +248,7 @@ class FakeHistory:
         self.delivery = queries.delivery
         self.message = queries.message
         self.looked: list[tuple[str, str, str, int | None]] = []
+        self.read: list[tuple[str, str, str]] = []
 
     def attempts(self, _delivery: str) -> tuple[Attempt, ...]:
         made = Attempt(number=1, sent_at=NOW, ended_at=NOW, outcome="failed", code="timeout", status=None, request_digest="ab")
@@ -256,6 +257,9 @@ class FakeHistory:
     def exchanged(self, delivery: DeliveryId, part: str, *, by: str, number: int | None = None) -> bytes:
         self.looked.append((delivery, part, by, number))
         return b"\xff" + part.encode()
+
+    def record_look(self, message: str, part: str, *, by: str) -> None:
+        self.read.append((message, part, by))
 
 
 @dataclass

@@ -149,6 +149,21 @@ def test_document_is_given_byte_for_byte(call: Call) -> None:
     assert document.headers["content-disposition"] == f'attachment; filename="{MESSAGE}-document.xml"'
 
 
+def test_whoever_of_the_staff_reads_content_is_in_the_ledger(tmp_path: Path, rehub: Call, calling: Callable[[Any], Call]) -> None:
+    lines = [("duty", "", "content"), ("bnn", "BNN", "content")]
+    (tmp_path / "keys").write_text("\n".join(f"{n}:{party}:{role}:{hash_key(n, salt=bytes(16))}" for n, party, role in lines), "utf-8")
+    hub = rehub(api_keys=tmp_path / "keys")
+    call = calling(hub)
+
+    given = [
+        call("GET", f"{MESSAGES}/{message}/document?part={part}", headers=[("x-api-key", key)]).status
+        for key, message, part in (("duty", MESSAGE, "body"), ("duty", OTHER, "document"), ("bnn", MESSAGE, "document"))
+    ]
+
+    assert given == [200, 404, 200]
+    assert hub.history.read == [(MESSAGE, "body", "key:duty")]
+
+
 def test_content_that_is_not_there_is_not_found(call: Call) -> None:
     assert call("GET", f"{MESSAGES}/{OTHER}/document").status == 404
     assert call("GET", f"{MESSAGES}/{MESSAGE}/document?part=key").status == 400
