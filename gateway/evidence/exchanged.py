@@ -22,6 +22,7 @@ from .timestamps import stamped_by
 
 Use = tuple[Certificate, datetime]
 _TELLS_DIGEST = frozenset({"message.accepted", "message.refused", "message.written"})
+_REPLY = "reply"  # what an event calls the digest of a partner's answer; those written before it was told have none
 _NO_LEAF: Leaf = {}
 
 
@@ -95,6 +96,8 @@ def receipts(case: Case) -> Iterator[Finding]:
         for name in message.files:
             if name.endswith((f"/{ANSWER}", "-reply.bin")) and name not in named:
                 yield wrong("receipt-not-named", name)
+        if (left_out := _left_out(message, leaves)) and not _is_purged(leaves):
+            yield seen("receipts-left-out", message.id, count=str(left_out))
 
 
 # --- signatures ----------------------------------------------------------------------------------------------------------
@@ -156,6 +159,8 @@ def _receipt(case: Case, message: MessagePart, leaves: Sequence[Leaf], receipt: 
     event = next((leaf for leaf in leaves if _tells(leaf, receipt)), _NO_LEAF)
     if not event:
         yield wrong("receipt-event", receipt.file)
+    if event.get(_REPLY, told := case.files.digest(receipt.file).hex()) != told:
+        yield wrong("receipt-digest", receipt.file)
     if event.get("outcome") == "failed":  # an answer that the gateway did not take is nobody's receipt
         yield seen("receipt-not-taken", receipt.file)
         return
@@ -197,6 +202,12 @@ def _is_about(found: Message, message: MessagePart) -> bool:
     except ValueError:
         return True  # a fault, which names nothing
     return not isinstance(told, dict) or told.get("id", message.id) == message.id
+
+
+def _left_out(message: MessagePart, leaves: Iterable[Leaf]) -> int:
+    """Count the partners' answers that the ledger tells of and that are not here."""
+    here = {(receipt.delivery, receipt.at) for receipt in message.receipts}
+    return sum(_REPLY in leaf and (leaf.get("delivery"), _time(leaf)) not in here for leaf in leaves)
 
 
 def _tells(leaf: Leaf, receipt: ReceiptPart) -> bool:

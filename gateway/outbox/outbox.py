@@ -21,7 +21,7 @@ from gateway.xml.likeness import alike
 
 from .attachments.links import Rows, digests_of, link_rows, read_links, write_links
 from .destinations import admitted, permitted
-from .payloads import Payloads, masked
+from .payloads import Payloads, digest_of, masked
 from .purging import imprint
 from .records import read_header, read_signers, write_problems
 from .rows import accepted_event, accepted_row, answer_row, channel_name, dossier, message_row, refused_row, way
@@ -173,13 +173,9 @@ class SqlOutbox:
             "reply_status": reply and reply.status,
             "reply": self._payloads.lock(claim.delivery, f"{claim.token}/reply", reply.body) if reply else None,
         }
-        event = Event(
-            kind="delivery.settled",
-            at=now,
-            message=claim.message,
-            delivery=claim.delivery,
-            values={"attempt": str(claim.attempt), "outcome": what, "state": step.to, "party": claim.party, "code": _public(outcome)},
-        )
+        values = {"attempt": str(claim.attempt), "outcome": what, "state": step.to.value, "party": claim.party, "code": _public(outcome)}
+        heard = {"reply": digest_of(reply.body)} if reply else {}
+        event = Event(kind="delivery.settled", at=now, message=claim.message, delivery=claim.delivery, values=values | heard)
 
         def work(tx: Tx, *, again: bool) -> None:
             ahead = tx.now() - now  # how far the database's clock is ahead of ours, by which `due_at` was reckoned

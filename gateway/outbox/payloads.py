@@ -1,5 +1,6 @@
 """Content at rest: masked, encrypted, and bound to the row it belongs to."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -28,6 +29,11 @@ class Payloads:
     def unlock(self, owner: str, part: str, content: bytes) -> bytes:
         """Decrypt what lock() made; raises Unavailable where the key is not here or the row was changed."""
         return self.cipher.decrypt(content, context=f"{owner}/{part}")
+
+
+def digest_of(content: bytes) -> str:
+    """Digest content as it is kept, for the ledger: SHA-256, in hex."""
+    return hashlib.sha256(masked(content)).hexdigest()
 
 
 def masked(content: bytes) -> bytes:

@@ -3,19 +3,24 @@
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gateway.audit import Event
 from gateway.errors import NotValid, Unavailable
 from gateway.evidence import packing
 from gateway.evidence.seal import MANIFEST, PLACE
 from gateway.evidence.verify import Check, Verdict
 from gateway.lifecycle import Failed
+from gateway.outbox import outbox
 from gateway.outbox.sql import attachments as sql
+from gateway.ports import Tx
 from gateway.protocols.vnsw.dialects import GATEWAY
 from gateway.protocols.vnsw.wrapping import request
 from gateway.security import beside, cms, wss
+from gateway.store.leaves import write_leaf
 from gateway.testing.evidence import Court, packed, receipt, sealed, unpacked, verified
 from gateway.xml import soap
 
@@ -253,6 +258,42 @@ def test_an_answer_that_the_gateway_did_not_take_is_nobodys_receipt(court: Court
 
     assert verdict.valid
     assert "reply.bin: The gateway did not take this answer" in check(verdict, 15).detail("en")
+
+
+def test_the_ledger_holds_a_partners_answer_even_against_whoever_has_the_key(court: Court) -> None:
+    files = unpacked(court.export(court.deliver()))[0]
+    name = named(files, "-reply.bin")
+
+    verdict = resealed(court, files | {name: b"what it never said"})
+
+    assert failed(verdict) == {15}
+    assert f"{name}: This answer is not the one that the ledger tells of." in check(verdict, 15).detail("en")
+
+
+def test_a_partners_answer_that_is_not_here_is_told_of(court: Court) -> None:
+    files = unpacked(court.export(court.deliver()))[0]
+    name, record = named(files, "-reply.bin"), told(files)
+    message = record["messages"][0]
+    message["receipts"] = [part for part in message["receipts"] if part["file"] != name]
+    message["files"].remove(name)
+
+    verdict = resealed(court, {other: content for other, content in files.items() if other != name}, record)
+
+    assert verdict.valid
+    assert "and that are not in this file: 1." in check(verdict, 15).detail("en")
+    assert "not in this file" not in check(verified(packed(files), court.anchors), 15).detail("en")
+
+
+def test_an_event_from_before_answers_were_digested_still_proves(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:
+    def older(tx: Tx, event: Event) -> None:
+        write_leaf(tx, replace(event, values={name: value for name, value in event.values.items() if name != "reply"}))
+
+    monkeypatch.setattr(outbox, "write_leaf", older)
+    message = court.deliver()
+
+    verdict = verified(court.export(message), court.anchors)
+
+    assert (verdict.valid, "not in this file" in check(verdict, 15).detail("en")) == (True, False)
 
 
 def test_an_answer_in_json_is_held_to_the_message(court: Court) -> None:
