@@ -147,17 +147,19 @@ def _history(case: Case) -> Iterator[Finding]:
 
 
 def _heads(case: Case) -> Iterator[Finding]:
-    # (9) every head is signed by a certificate that is trusted and could sign then
-    for signed in case.heads.values():
+    # (9) every head is signed by a certificate that is trusted and could sign then, and of one size there is one
+    for part in known(case.record).heads:
+        signed = read_signed(part.signed)
         signer = case.certificates.get(signed.head.key)
-        if signer is None or not is_signed_by(signed, case.certificates) or not case.trusts(signer, signed.head.at):
+        only = signed == case.heads[signed.head.size]  # events are proved under this one
+        if not only or signer is None or not is_signed_by(signed, case.certificates) or not case.trusts(signer, signed.head.at):
             yield Problem(text="container.head", path=NAME, values={"size": str(signed.head.size)})
 
 
 def _stamps(case: Case) -> Iterator[Finding]:
-    # (10) every time-stamp is a trusted authority's, over its head
+    # (10) every time-stamp is a trusted authority's, over its head, and no other time is told of
     for part in known(case.record).heads:
-        if not part.stamp:
+        if not part.stamp and part.stamped_at is None:
             continue
         signed = read_signed(part.signed)
         try:
@@ -186,7 +188,7 @@ def _judged(step: _Step, case: Case) -> tuple[Finding, ...]:
         return (unknown.problem,)
     except GatewayError as refused:
         return refused.problems
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return (Problem(text="container.not-judged"),)
 
 

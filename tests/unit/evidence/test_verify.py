@@ -1,13 +1,19 @@
 """Verification of containers: what was exported passes, and whatever is done to it is named."""
 
+import copy
 import hashlib
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.evidence.seal import PLACE
 from gateway.evidence.timestamps import Authorities
@@ -171,6 +177,17 @@ def _stamped(record: dict[str, Any]) -> None:
     record["heads"][0]["stamp"] = "README.txt"
 
 
+def _time_of_no_stamp(record: dict[str, Any]) -> None:
+    record["heads"][0]["stamped_at"] = "2001-01-01T00:00:00Z"
+
+
+def _head_beside(record: dict[str, Any]) -> None:
+    """Put a head that nobody signed before the one of the same size that the gateway did."""
+    first = copy.deepcopy(record["heads"][0])
+    first["signed"]["head"]["at"] = "2001-01-01T00:00:00+00:00"
+    record["heads"].insert(0, first)
+
+
 LIES: dict[str, tuple[Callable[[dict[str, Any]], None], set[int]]] = {
     "leaf": (_leaf, {8}),
     "position": (_position, {8}),
@@ -179,6 +196,8 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], None], set[int]]] = {
     "no events": (_no_events, {8, 11, 15}),
     "no files": (_no_files, {7}),
     "stamp": (_stamped, {10}),
+    "time of no stamp": (_time_of_no_stamp, {10}),
+    "head beside another": (_head_beside, {9}),
 }
 
 
@@ -191,6 +210,28 @@ def test_the_ledger_contradicts_even_whoever_has_the_key(court: Court, files: Fi
     verdict = verified(resealed(files, court, **{"evidence.json": json.dumps(record).encode()}), court.anchors)
 
     assert failed(verdict) == expected
+
+
+@pytest.mark.parametrize("at", ["1" + "0" * 30, "-" + "9" * 30, "NaN", "Infinity", "[" * 5000, '"\\ud800"', "1" + "0" * 5000])
+def test_leaves_that_nobody_would_write_fail_and_end_nothing(court: Court, files: Files, at: str) -> None:
+    record = told(files)
+    for event in record["messages"][0]["events"]:
+        event["leaf"] = re.sub(r'"at":\d+', lambda _: f'"at":{at}', event["leaf"])
+
+    verdict = verified(sealed({**files, "evidence.json": json.dumps(record).encode()}, court.bench.relay, at=court.time()), court.anchors)
+
+    assert {3, 8, 15} <= failed(verdict)
+
+
+def test_revocation_data_that_nobody_can_read_end_nothing(court: Court, files: Files) -> None:
+    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Nobody")])
+    builder = x509.CertificateRevocationListBuilder().issuer_name(issuer).last_update(court.time()).next_update(court.time())
+    crl = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.DER)
+    odd = {"revocation/0.crl": crl.replace(b"\x02\x01\x01", b"\x02\x01\x05", 1), "revocation/1.ors": b"\x30\x00"}
+
+    verdict = verified(sealed({**files, **odd}, court.key, at=court.time()), court.anchors)
+
+    assert verdict.valid
 
 
 def test_another_document_than_the_ledger_tells_of_is_refused(court: Court, files: Files) -> None:
