@@ -12,6 +12,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import perf_counter
@@ -32,7 +33,10 @@ from .xml.receipts import envelope_in
 SIGNATURE_MARK = b"SignatureValue"  # what every XML signature holds, escaped or not
 SECURITY_MARK = b"wss-wssecurity-secext"  # what every message with a WS-Security header holds
 NO_ADDRESS_PAUSE = timedelta(seconds=10)  # until somebody writes the party's address; nobody's failure
+DATABASE_PAUSE = timedelta(seconds=1)  # the database was away before anything left; nobody's failure either
 PROBE_PAUSE = timedelta(seconds=1)  # a failed probe costs no attempt and soon waits again in the queue
+
+UNCOUNTED: AbstractContextManager[None] = nullcontext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +52,16 @@ class Delivery:
     clock: Clock
     watch: Watch
 
-    def carry(self, claim: Claim, *, probe: bool = False, within: timedelta | None = None) -> Carried:
-        """Carry one claim out, to its settling; the request has what its route allows, or `within`.
+    def carry(
+        self, claim: Claim, *, probe: bool = False, within: timedelta | None = None, asking: AbstractContextManager[None] = UNCOUNTED
+    ) -> Carried:
+        """Carry one claim out, to its settling; the request has what its route allows, or `within`, and is sent inside of `asking`.
 
         Raises StaleClaim, or Unavailable where the end could not be written.
         """
         started = perf_counter()
-        outcome, reply = self._attempt(claim, within)  # 7 to 12
-        carried = Carried(outcome=outcome, heard=reply is not None)
+        outcome, reply, took = self._attempt(claim, within, asking)  # 7 to 12
+        carried = Carried(outcome=outcome, heard=reply is not None, took=took)
         counted: Outcome = Deferred(for_=PROBE_PAUSE) if probe and carried.away else outcome
         policy = self._policy(claim.party)
         step = next_step(claim.state, counted, attempt=claim.attempt, policy=policy, now=self.clock(), key=claim.delivery)  # 13
@@ -63,30 +69,35 @@ class Delivery:
         self.watch("delivery.settled", told(claim, outcome, step.to, perf_counter() - started))
         return carried
 
-    def _attempt(self, claim: Claim, within: timedelta | None) -> tuple[Outcome, Reply | None]:
+    def _attempt(
+        self, claim: Claim, within: timedelta | None, asking: AbstractContextManager[None]
+    ) -> tuple[Outcome, Reply | None, timedelta]:
         """Make one attempt; the only place where a defect is caught, so that one message never stops the others."""
-        reply = None
+        reply, took = None, timedelta()
         try:
             route = corrected(route_named(self.rules(), claim.party, claim.route), claim.corrections)
             if not route.endpoint:
-                return Deferred(for_=NO_ADDRESS_PAUSE), None
+                return Deferred(for_=NO_ADDRESS_PAUSE), reply, took
             adapter = self.adapters[route.party.adapter]
             written = self._request(claim, adapter, route)  # 7
             request = replace(self.sealer.seal(written), reply_bytes=route.party.limits.reply_bytes)  # 8
             self.outbox.note(claim, request)  # 9
-            reply = self.transport.send(request, timeout=min(route.timeout, within or route.timeout))  # 10
+            asked_at = self.clock()
+            with asking:
+                reply = self.transport.send(request, timeout=min(route.timeout, within or route.timeout))  # 10
+            took = self.clock() - asked_at
             parted = beside.read(reply.body)
             inner = replace(reply, body=parted[0]) if parted else reply
             if signed := self._prove(inner, adapter, route, parted):  # 11
                 self._match(signed, claim, adapter, route, written)
-            return adapter.decode(inner), reply  # 12
+            return adapter.decode(inner), reply, took  # 12
         except StaleClaim:
             raise
         except GatewayError as error:
-            return Failed(code=code_of(error), final=isinstance(error, NotValid), unproven=reply is not None), reply
+            return failed(error, answered=reply is not None), reply, took
         except Exception as error:  # noqa: BLE001  # a defect: set aside after its attempts, with its name, and seen in the metrics
             self.watch("delivery.defect", {"delivery": claim.delivery, "defect": type(error).__name__})
-            return Failed(code="defect", detail=type(error).__name__), reply
+            return Failed(code="defect", detail=type(error).__name__), reply, took
 
     def _request(self, claim: Claim, adapter: Adapter, route: Route) -> Request:
         """Ask about what the partner already took, send anything else; what was taken is never sent again."""
@@ -123,6 +134,13 @@ def whole(envelope: Envelope, adapter: Adapter) -> Envelope:
     if envelope.attachments and not adapter.profile.attachments:
         raise NotValid(Code.NO_ROUTE, Problem(text="attachments.not-carried", values={"party": adapter.profile.name}))
     return envelope
+
+
+def failed(error: GatewayError, *, answered: bool) -> Failed | Deferred:
+    """Say what an error makes of an attempt; a database that is away before anything left is nobody's failure."""
+    if not answered and any(problem.text.startswith("store.") for problem in error.problems):
+        return Deferred(for_=DATABASE_PAUSE)
+    return Failed(code=code_of(error), final=isinstance(error, NotValid), unproven=answered)
 
 
 def code_of(error: GatewayError) -> str:

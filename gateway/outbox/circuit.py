@@ -1,7 +1,8 @@
 """A circuit breaker a partner: one that is away is left alone, and asked again every few seconds.
 
-Two things open a circuit: failures in a row that say "not there", and silence, which is requests under way while nothing came back for
-three seconds, or for twice as long as the partner's slowest answers lately took. Any answer closes it. While it is open one message at
+Two things open a circuit: failures in a row that say "not there", and silence, which is requests at the partner while nothing came back
+for three seconds, or for twice as long as its slowest answers lately took. What a delivery waits for on our side, such as a database
+that is away, is no silence of the partner's. Any answer closes it. While it is open one message at
 a time is tried, with that same patience as its time limit and at no cost of an attempt; each fifth try has all the time its route
 allows, so that a partner that has become slow is found again. What hangs at a partner whose circuit is open holds nobody's place: for
 every place another thread stands by.
@@ -9,12 +10,14 @@ every place another thread stands by.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.lifecycle import Failed, Outcome
 from gateway.model import Party, PartyCode
+from gateway.ports import Clock
 
 from .pauses import paused_until
 from .rate import every
@@ -33,10 +36,11 @@ AWAY = frozenset({"dns", "refused", "timeout", "tls", "reset", "not-http", "othe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """How an attempt went, and whether the partner was `heard`: any answer to it shows that somebody is there."""
+    """How an attempt went, whether the partner was `heard`, as any answer shows that somebody is there, and how long its request `took`."""
 
     outcome: Outcome
     heard: bool
+    took: timedelta = timedelta()
 
     @property
     def away(self) -> bool:
@@ -54,7 +58,6 @@ class Turn:
     """One attempt that was let through; `within` is its time limit where that is not the route's."""
 
     party: PartyCode
-    begun_at: datetime
     probe: bool = False
     within: timedelta | None = None
 
@@ -80,9 +83,10 @@ class _Line:
     """What is known of one partner; guarded by the lock of Circuits."""
 
     under_way: int = 0
+    asked: int = 0  # of those under way, the ones whose request is at the partner
     served: int = 0  # the turn at which it was last given a place
     failures: int = 0
-    heard_at: datetime | None = None  # when something last came back, or the first of those under way began
+    heard_at: datetime | None = None  # when something last came back, or the first of those asked was asked
     pace: timedelta = timedelta()  # what its slowest answers lately took
     probe_at: datetime | None = None  # set while the circuit is open
     probes: int = 0
@@ -106,7 +110,7 @@ class _Line:
         return was_open
 
     def silent(self, now: datetime) -> bool:
-        return bool(self.under_way) and self.heard_at is not None and now - self.heard_at > self.patience()
+        return bool(self.asked) and self.heard_at is not None and now - self.heard_at > self.patience()
 
     def may_probe(self, now: datetime) -> bool:
         return self.probe_at is not None and not self.probing and not now < self.probe_at < now + FAR
@@ -143,15 +147,30 @@ class Circuits:
             line = self._line(party.code)
             self._turns += 1
             line.served = self._turns
-            line.heard_at = line.heard_at if line.under_way else now
             line.under_way += 1
             line.more_at = now + every(party.limits.per_minute) if party.limits.per_minute else None
             if not probe:
-                return Turn(party=party.code, begun_at=now)
+                return Turn(party=party.code)
             line.probes += 1
             line.probe_at = line.probe_at and now + PROBE_EVERY
             line.probing = line.probes % LONG_PROBE != 0
-            return Turn(party=party.code, begun_at=now, probe=True, within=line.patience() if line.probing else None)
+            return Turn(party=party.code, probe=True, within=line.patience() if line.probing else None)
+
+    @contextmanager
+    def asking(self, turn: Turn, clock: Clock) -> Iterator[None]:
+        """Count a request while it is at the partner: only then is its silence heard."""
+        with self._lock:
+            line = self._line(turn.party)
+            line.heard_at = line.heard_at if line.asked else clock()
+            line.asked += 1
+        answered = False
+        try:
+            yield
+            answered = True
+        finally:
+            with self._lock:
+                line.asked -= 1
+                line.heard_at = clock() if answered else line.heard_at
 
     def skipped(self, parties: Iterable[PartyCode], *, now: datetime) -> None:
         """Look later whether partners can be probed: another process was faster, or nothing waits for them."""
@@ -172,8 +191,7 @@ class Circuits:
                 if line.failures >= OPEN_AFTER:
                     line.leave(now)
                 return False
-            line.heard_at = now
-            line.pace = min(max(now - turn.begun_at, FADING * line.pace), LONGEST)
+            line.pace = min(max(carried.took, FADING * line.pace), LONGEST)
             return line.take_up() and not isinstance(carried.outcome, Failed)
 
     def exchange(self, tell: Exchange) -> Mapping[PartyCode, bool]:

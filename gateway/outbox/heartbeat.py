@@ -6,7 +6,7 @@ gives the others as much time to come back as itself before it takes anything fo
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
 from gateway.errors import GatewayError
@@ -41,9 +41,9 @@ class Heartbeat(threading.Thread):
     def carrying(self, carry: Carry) -> Carry:
         """Have the leases of what is carried out lengthened until it is done."""
 
-        def carried(claim: Claim, *, probe: bool, within: timedelta | None) -> Carried:
+        def carried(claim: Claim, *, probe: bool, within: timedelta | None, asking: AbstractContextManager[None]) -> Carried:
             with self._holding(claim):
-                return carry(claim, probe=probe, within=within)
+                return carry(claim, probe=probe, within=within, asking=asking)
 
         return carried
 

@@ -7,6 +7,7 @@ keeps watch. It also learns how partners stand elsewhere, so that carrying costs
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
@@ -47,8 +48,11 @@ class Bell:
 class Carry(Protocol):
     """Carries one claim out; gateway/delivery.py."""
 
-    def __call__(self, claim: Claim, *, probe: bool, within: timedelta | None) -> Carried:
-        """Carry a claim to its settling, its request `within` a time where that is shorter. Raises StaleClaim or Unavailable."""
+    def __call__(self, claim: Claim, *, probe: bool, within: timedelta | None, asking: AbstractContextManager[None]) -> Carried:
+        """Carry a claim to its settling, its request `within` a time where that is shorter, and inside of `asking`.
+
+        Raises StaleClaim or Unavailable.
+        """
 
 
 def alone(_changed: Mapping[PartyCode, bool]) -> None:
@@ -154,7 +158,8 @@ class Workers:
     def _carry(self, claim: Claim, turn: Turn) -> None:
         carried: Carried | None = None
         try:
-            carried = self._carry_out(claim, probe=turn.probe, within=turn.within)
+            asking = self._circuits.asking(turn, self._clock)
+            carried = self._carry_out(claim, probe=turn.probe, within=turn.within, asking=asking)
         except GatewayError as error:  # stale, or its end could not be written: the lease ends and it is made again
             self._watch("delivery.unsettled", {"delivery": claim.delivery, "code": error.code})
         except Exception as error:  # noqa: BLE001  # a defect around the attempt: the same, and seen in the metrics

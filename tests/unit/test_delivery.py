@@ -1,5 +1,7 @@
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -195,6 +197,59 @@ def test_lost_claim_sends_nothing(rules: RuleSet) -> None:
         carrier(rules, Told(lost=True), Agency(lambda _: Delivered()), wire).carry(a_claim())
 
     assert wire.sent == []
+
+
+def test_partner_is_asked_only_from_the_note_to_its_answer(rules: RuleSet) -> None:
+    happened: list[str] = []
+
+    class Slow(Told):
+        def note(self, claim: Claim, request: Request) -> None:
+            happened.append("note")
+            super().note(claim, request)
+
+        def settle(self, claim: Claim, step: Step, outcome: Outcome, reply: Reply | None) -> None:
+            happened.append("settle")
+            super().settle(claim, step, outcome, reply)
+
+    @contextmanager
+    def asking() -> Iterator[None]:
+        happened.append("ask")
+        yield
+        happened.append("answer")
+
+    carrier(rules, Slow(), Agency(lambda _: Delivered()), Wire()).carry(a_claim(), asking=asking())
+
+    assert happened == ["note", "ask", "answer", "settle"]
+
+
+def test_time_that_a_request_took_is_that_of_the_partner_alone(rules: RuleSet) -> None:
+    times = itertools.count()
+
+    class Waiting(Told):
+        def settle(self, claim: Claim, step: Step, outcome: Outcome, reply: Reply | None) -> None:
+            for _ in range(20):
+                next(times)
+            super().settle(claim, step, outcome, reply)
+
+    delivery = carrier(rules, Waiting(), Agency(lambda _: Delivered()), Wire())
+
+    carried = replace(delivery, clock=lambda: NOW + timedelta(seconds=next(times))).carry(a_claim())
+
+    assert carried.took == timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.AWAITING_REPLY])
+def test_database_that_is_away_before_anything_left_costs_no_attempt(rules: RuleSet, state: State) -> None:
+    class Away(Told):
+        def note(self, _claim: Claim, _request: Request) -> None:
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="store.away"))
+
+    told, wire = Away(), Wire()
+
+    carried = carrier(rules, told, AskedLater(lambda _: Delivered()), wire).carry(a_claim(state=state))
+
+    assert (isinstance(told.outcomes[0], Deferred), told.steps[0].counts, wire.sent) == (True, False, [])
+    assert (carried.away, carried.silent) == (False, True)
 
 
 def test_defect_of_an_adapter_ends_as_a_failure_with_its_name(rules: RuleSet) -> None:

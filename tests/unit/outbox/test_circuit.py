@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import Code, Problem, Unavailable
 from gateway.lifecycle import Deferred, Delivered, Failed
 from gateway.model import Identity, Limits, Party, PartyCode, Window
-from gateway.outbox.circuit import AWAY, FAR, LONG_PROBE, OPEN_AFTER, PATIENCE, PROBE_EVERY, Carried, Circuits, Standing, Turn
+from gateway.outbox.circuit import AWAY, FAR, LONG_PROBE, OPEN_AFTER, PATIENCE, PROBE_EVERY, Carried, Circuits, Standing
 from gateway.transport.http import TEXTS
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -33,7 +33,7 @@ NO_ADDRESS = Carried(outcome=Deferred(for_=timedelta(seconds=10)), heard=False)
 
 def go(circuits: Circuits, carried: Carried | None, *, probe: bool = False, now: datetime = NOW, took: timedelta = timedelta()) -> bool:
     turn = circuits.begun(A, probe=probe, now=now)
-    return circuits.ended(turn, carried, now=now + took)
+    return circuits.ended(turn, carried and replace(carried, took=took), now=now + took)
 
 
 def fail(circuits: Circuits, times: int = OPEN_AFTER) -> None:
@@ -47,8 +47,27 @@ def room(
     return circuits.room(parties, places=places, now=now)
 
 
-def hang(circuits: Circuits, times: int, now: datetime = NOW) -> list[Turn]:
-    return [circuits.begun(A, probe=False, now=now) for _ in range(times)]
+class Asked:
+    """A delivery whose request is at the partner until it is answered."""
+
+    def __init__(self, circuits: Circuits, to: Party = A, *, now: datetime = NOW) -> None:
+        self.now = now
+        self.turn = circuits.begun(to, probe=False, now=now)
+        self._circuits = circuits
+        self._asking = circuits.asking(self.turn, lambda: self.now)
+        self._asking.__enter__()
+
+    def answered(self, *, now: datetime) -> None:
+        self.now = now
+        self._asking.__exit__(None, None, None)
+
+    def ended(self, carried: Carried, *, now: datetime) -> bool:
+        self.answered(now=now)
+        return self._circuits.ended(self.turn, carried, now=now)
+
+
+def hang(circuits: Circuits, times: int, now: datetime = NOW) -> list[Asked]:
+    return [Asked(circuits, now=now) for _ in range(times)]
 
 
 # --- places ----------------------------------------------------------------------------------------------------------
@@ -157,7 +176,7 @@ def test_places_end_where_all_threads_hang() -> None:
     circuits = Circuits()
     for code in ("C", "D", "E"):
         for _ in range(5):
-            circuits.begun(party(code), probe=False, now=NOW)
+            Asked(circuits, party(code))
 
     slots, probes = room(circuits, B, places=8, now=NOW + PATIENCE + SECOND)  # 15 of 16 threads hang
 
@@ -167,7 +186,7 @@ def test_places_end_where_all_threads_hang() -> None:
 def test_one_answer_among_those_under_way_is_no_silence() -> None:
     circuits = Circuits()
     first, *_ = hang(circuits, 3)
-    circuits.ended(first, DELIVERED, now=NOW + PATIENCE)
+    first.ended(DELIVERED, now=NOW + PATIENCE)
 
     assert "A" in room(circuits, A, now=NOW + PATIENCE + SECOND)[0]
 
@@ -177,7 +196,7 @@ def test_answer_of_what_hung_closes_the_circuit() -> None:
     first, *_ = hang(circuits, 3)
     room(circuits, A, now=NOW + 4 * SECOND)
 
-    assert circuits.ended(first, DELIVERED, now=NOW + 5 * SECOND)
+    assert first.ended(DELIVERED, now=NOW + 5 * SECOND)
     assert not circuits.open()
 
 
@@ -187,6 +206,32 @@ def test_time_without_requests_is_no_silence() -> None:
     hang(circuits, 1, now=NOW + timedelta(hours=1))
 
     assert "A" in room(circuits, A, now=NOW + timedelta(hours=1, seconds=1))[0]
+
+
+def test_answer_whose_end_waits_for_the_database_is_no_silence() -> None:
+    circuits = Circuits()
+    (asked,) = hang(circuits, 1)
+    asked.answered(now=NOW + SECOND)  # and its end is being written, for as long as the database is away
+
+    assert room(circuits, A, now=NOW + 15 * SECOND)[0] == {"A": 3}
+    assert not circuits.open()
+
+
+def test_time_that_the_database_took_makes_no_partner_a_slow_one() -> None:
+    circuits = Circuits()
+    (asked,) = hang(circuits, 1)
+    asked.answered(now=NOW + SECOND)
+    circuits.ended(asked.turn, replace(DELIVERED, took=SECOND), now=NOW + 20 * SECOND)
+    hang(circuits, 1, now=NOW + 30 * SECOND)
+
+    assert "A" not in room(circuits, A, now=NOW + 30 * SECOND + PATIENCE + SECOND)[0]
+
+
+def test_delivery_whose_note_waits_for_the_database_is_no_silence() -> None:
+    circuits = Circuits()
+    circuits.begun(A, probe=False, now=NOW)
+
+    assert "A" in room(circuits, A, now=NOW + 15 * SECOND)[0]
 
 
 def test_partner_that_always_takes_its_time_is_given_it() -> None:
@@ -258,7 +303,7 @@ def test_end_of_an_earlier_delivery_does_not_begin_a_second_probe() -> None:
     fail(circuits)
     circuits.begun(A, probe=True, now=NOW)
 
-    circuits.ended(earlier, GONE, now=NOW)
+    earlier.ended(GONE, now=NOW)
 
     assert room(circuits, A, now=NOW + PROBE_EVERY)[1] == frozenset()
 

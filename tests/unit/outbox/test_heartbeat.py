@@ -1,6 +1,7 @@
 import os
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -60,7 +61,7 @@ class Patchy(MemoryOutbox):
         return super().lengthen(tokens)
 
 
-def done(claim: Claim, *, probe: bool, within: timedelta | None) -> Carried:  # noqa: ARG001  # as Carry names them
+def done(claim: Claim, *, probe: bool, within: timedelta | None, asking: AbstractContextManager[None]) -> Carried:  # noqa: ARG001  # as Carry names them
     return Carried(outcome=Delivered(), heard=True)
 
 
@@ -72,12 +73,12 @@ def scene() -> Scene:
 def test_what_is_carried_out_is_kept_however_long_it_takes(scene: Scene) -> None:
     still_held: list[bool] = []
 
-    def carry(claim: Claim, *, probe: bool, within: timedelta | None) -> Carried:
+    def carry(claim: Claim, *, probe: bool, within: timedelta | None, asking: AbstractContextManager[None]) -> Carried:
         scene.beat(20)
         still_held.append(not scene.claimable)
-        return done(claim, probe=probe, within=within)
+        return done(claim, probe=probe, within=within, asking=asking)
 
-    scene.heart.carrying(carry)(scene.claim(), probe=False, within=None)
+    scene.heart.carrying(carry)(scene.claim(), probe=False, within=None, asking=nullcontext())
 
     assert still_held == [True]
 
@@ -92,7 +93,7 @@ def test_what_nobody_carries_out_is_returned_after_its_lease(scene: Scene) -> No
 
 def test_what_was_carried_out_is_kept_no_longer(scene: Scene) -> None:
     claim = scene.claim()
-    scene.heart.carrying(done)(claim, probe=False, within=None)
+    scene.heart.carrying(done)(claim, probe=False, within=None, asking=nullcontext())
 
     scene.beat(LEASE // BEAT)
 

@@ -4,7 +4,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -79,10 +79,13 @@ class Crew:
         finally:
             workers.stop()
 
-    def _carry(self, claim: Claim, *, probe: bool, within: timedelta | None) -> Carried:
+    def _carry(self, claim: Claim, *, probe: bool, within: timedelta | None, asking: AbstractContextManager[None]) -> Carried:
         self.carried.append(claim)
         self.limits.append(within)
-        carried = self.carry(claim, probe)
+        asked_at = now()
+        with asking:
+            carried = self.carry(claim, probe)
+        carried = replace(carried, took=now() - asked_at)
         step = next_step(claim.state, carried.outcome, attempt=claim.attempt, policy=POLICY, now=now(), key=claim.delivery)
         self.outbox.settle(claim, step, carried.outcome, None)
         return carried
