@@ -8,7 +8,7 @@ opaque.
 import logging
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from typing import Protocol
@@ -234,14 +234,21 @@ def _message(headers: Mapping[str, str], name: str) -> Message:
 
 def _parameter(headers: Mapping[str, str], header: str, name: str) -> str:
     """Give a header's parameter; empty where it has none, or one that is not plain text."""
-    found = _message(headers, header).get_param(name, header=header)
+    found = next((value for each, value in _parameters(headers, header) if each.lower() == name), "")
     return found if isinstance(found, str) else ""
+
+
+def _parameters(headers: Mapping[str, str], header: str) -> Sequence[tuple[str, str | tuple[str | None, str | None, str]]]:
+    """Give a header's parameters; raises NotReadable for one that is written both whole and in pieces (RFC 2231, 3)."""
+    try:
+        return _message(headers, header).get_params(failobj=[], header=header)
+    except TypeError as error:  # the library finds no order for them
+        raise _refused("web.multipart") from error
 
 
 def _filename(headers: Mapping[str, str]) -> str:
     """Give a part's file name, of the two forms the one that can hold any letter (RFC 2231)."""
-    found = _message(headers, "content-disposition").get_params(failobj=[], header="content-disposition")
-    given = [value for name, value in found if name.lower() == "filename"]
+    given = [value for name, value in _parameters(headers, "content-disposition") if name.lower() == "filename"]
     chosen = next((value for value in given if isinstance(value, tuple)), given[0] if given else "")
     try:
         return collapse_rfc2231_value(chosen).strip()

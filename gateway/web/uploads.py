@@ -6,10 +6,9 @@ from http import HTTPStatus
 
 from starlette.types import Receive
 
-from gateway.errors import GatewayError
 from gateway.model import Attachment, Reply
 
-from .bodies import Body, Gone, Head
+from .bodies import Body, Head
 from .crew import Crew
 from .multipart import Begin, Parcel
 
@@ -43,7 +42,7 @@ async def take_parcel(
         reply = await crew.run(lambda: accept(document, signature, attachments))
         if reply.status >= HTTPStatus.BAD_REQUEST:
             await store(parcel.discard)
-    except (GatewayError, Gone):
+    except Exception:  # a defect leaves nothing behind either
         await store(parcel.discard)
         raise
     return reply

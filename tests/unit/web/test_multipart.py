@@ -157,6 +157,8 @@ def test_media_type_that_is_none_reads_as_opaque(media_type: str) -> None:
         (DOCUMENT.replace(b"xyz", b"abc") + END, "web.multipart"),
         (b"<Envelope/>", "web.multipart"),
         (part(b"", "no colon") + END, "web.multipart"),
+        (part(b"", "Content-Disposition: form-data; name*0=a; name*=b") + END, "web.multipart"),
+        (part(b"", 'Content-Disposition: form-data; name="f"; filename*=a; filename*1=b') + END, "web.multipart"),
         (part(b"", "Content-Type: a/b", "Content-Type: c/d") + END, "web.multipart"),
         (part(b"", *(f"X-{n}: y" for n in range(9))) + END, "web.multipart"),
         (part(b"", "X: " + "y" * 5000) + END, "web.multipart"),
@@ -177,6 +179,10 @@ def test_what_is_no_document_with_attachments_is_refused(body: bytes, text: str)
 )  # fmt: skip
 def test_boundary_that_is_none_is_refused(media_type: str) -> None:
     assert refused(b"", media_type=media_type) == "web.multipart-boundary"
+
+
+def test_boundary_written_whole_and_in_pieces_is_refused() -> None:
+    assert refused(b"", media_type="multipart/form-data; boundary*0=x; boundary*=yz") == "web.multipart"
 
 
 def test_everything_that_was_begun_is_taken_back() -> None:

@@ -105,6 +105,17 @@ def test_what_is_not_whole_is_refused_and_taken_back(call: Call, hub: Any, store
     assert not hub.intake.arrivals
 
 
+def test_a_defect_leaves_nothing_behind(call: Call, hub: Any, store: Store) -> None:
+    def fail(*_: object) -> Reply:
+        raise ZeroDivisionError
+
+    hub.intake.receive = fail
+
+    answer = call("POST", PATH, headers=[FORM], body=DOCUMENT + FILE + b"%PDF" + END)
+
+    assert (answer.status, store.ends) == (500, ["discarded"])
+
+
 def test_too_large_is_refused_by_length_and_while_reading(calling: Any, rehub: Any) -> None:
     hub = rehub(attachment_bytes=1_048_576)
     hub.attachments = Store()
