@@ -4,14 +4,16 @@ Exit codes: 0 good, 1 refused or not valid, 2 wrong usage, 3 not available.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -24,17 +26,28 @@ DEFAULT_LANGUAGE = LANGUAGES[0]  # where neither --lang nor NSW_LANGUAGE says
 NARROWEST_TEXT = 20  # cells of a wrapped line on any terminal
 WIDEST_TABLE = 200  # cells; the widest, of messages, has 150
 
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # controls, and what turns the direction
+
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+class Plain(Console):
+    """Shows what a terminal would obey, or write backwards, as a mark: names and certificates of strangers are printed, too."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Give the pieces of what is printed; their styles are the program's own."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(_OBEYED.sub("\ufffd", text), style, control)
 
 
 def people() -> Console:
     """Make a console for people on standard output."""
-    return Console(highlight=False, soft_wrap=True)
+    return Plain(highlight=False, soft_wrap=True)
 
 
 def aside() -> Console:
     """Make a console for people on standard error, beside machine-readable output."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Plain(stderr=True, highlight=False, soft_wrap=True)
 
 
 def settings() -> Settings:
@@ -94,7 +107,7 @@ def paragraph(console: Console, text: Text, *, indent: int, hanging: int = 0) ->
 
 def show_table(console: Console, table: Table) -> None:
     """Print a table whole: a narrow terminal breaks its lines, but no id is cut off."""
-    Console(file=console.file, width=max(console.width, WIDEST_TABLE), highlight=False).print(table)
+    Plain(file=console.file, width=max(console.width, WIDEST_TABLE), highlight=False).print(table)
 
 
 def problem_view(problem: Problem, code: str) -> dict[str, Any]:

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.bootstrap import build
 from gateway.config import Settings
 from gateway.model import MessageId, uuid7
+from gateway.security.keys import SigningKey
 from gateway.security.signer import sign_system
 from gateway.testing import builders
 from gateway.testing.applicant import party_key
-from gateway.testing.evidence import unpacked
+from gateway.testing.evidence import sealed, unpacked
+from gateway.testing.signing import NOW, signed_certificate
 
 Run = Callable[..., Any]
 
@@ -116,6 +120,21 @@ def test_another_gateways_certificate_is_not_enough(run: Run, exported: Path, ho
 
     assert (checked.code, checked.json["valid"]) == (1, False)
     assert [check["number"] for check in checked.json["checks"] if not check["passed"]] == [3, 9]
+
+
+@pytest.mark.parametrize("trick", ["\x1b[2J\x1b[H", "\x9b2J", "\u202e"])  # clears the screen, and turns the direction
+def test_a_forgers_names_cannot_draw_a_verdict_on_the_terminal(run: Run, exported: Path, home: Path, tmp_path: Path, trick: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{trick}✓ the evidence holds")])
+    forger = SigningKey(key, (signed_certificate(key, key, name, name),))
+    forged = tmp_path / "forged.asice"
+    forged.write_bytes(sealed(unpacked(exported.read_bytes())[0], forger, at=NOW))
+
+    checked = run("--lang", "en", "evidence", "verify", forged, "--trust", home / "pki" / "gateway.cert.pem")
+
+    assert (checked.code, "✗  3" in checked.out) == (1, True)
+    assert "\ufffd" in checked.out
+    assert trick[0] not in checked.out
 
 
 def test_refused_messages_have_evidence_of_their_refusal(run: Run, messages: tuple[str, ...], exported: Path) -> None:
