@@ -74,9 +74,8 @@ class SqlOutbox:
         """Keep a refused arrival with its cause."""
         row = message_row(arrival) | refused_row(refusal) | answer_row(answer)
         payloads = self._lock(arrival, answer, None)
-        event = Event(
-            kind="message.refused", at=refusal.refused_at, message=arrival.id, values={"code": refusal.code, "sha256": str(row["sha256"])}
-        )
+        values = {"code": refusal.code, "sha256": str(row["sha256"]), "answer": digest_of(answer.body)}
+        event = Event(kind="message.refused", at=refusal.refused_at, message=arrival.id, values=values)
 
         def work(tx: Tx) -> None:
             tx.write(sql.INSERT_MESSAGE, **row)
@@ -143,19 +142,23 @@ class SqlOutbox:
 
     def note(self, claim: Claim, request: Request) -> None:
         """Keep evidence of what is about to leave. Raises StaleClaim."""
+        now = self._clock()
         row = {
             "delivery": claim.delivery,
             "number": claim.attempt,
             "token": claim.token,
-            "noted_at": to_micros(self._clock()),
+            "noted_at": to_micros(now),
             "request": self._payloads.lock(claim.delivery, claim.token, request.body),
             "request_sha256": self._payloads.cipher.fingerprint(request.body, *(a.sha256.encode() for a in request.attachments)).hex(),
         }
+        values = {"attempt": str(claim.attempt), "party": claim.party, "sha256": digest_of(request.body)}
+        event = Event(kind="delivery.sending", at=now, message=claim.message, delivery=claim.delivery, values=values)
 
         def work(tx: Tx) -> None:
             if not tx.rows(sql.HOLDS, delivery=claim.delivery, held=claim.token):
                 raise _stale(claim)
             tx.write(sql.INSERT_ATTEMPT, **row)
+            write_leaf(tx, event)
 
         self._database.commit(work)
 
@@ -271,10 +274,10 @@ class SqlOutbox:
         tx.write(sql.INSERT_MESSAGE, **row | {"warnings": write_problems(warnings)})
         tx.write(sql.INSERT_PAYLOAD, **payloads)
         write_links(tx, links)
+        write_leaf(tx, accepted_event(entry))
         _insert_deliveries(tx, entry)
         for name, value in entry.keys:
             tx.write(sql.INSERT_KEY, name=name, value=value, message=entry.arrival.id)
-        write_leaf(tx, accepted_event(entry))
         return None
 
     def _take(self, tx: Tx, party: PartyCode, row: tuple[Any, ...], lease: timedelta | None) -> Claim:
@@ -392,6 +395,10 @@ def _insert_deliveries(tx: Tx, entry: Entry) -> None:
             dossier=dossier(entry) if route.order == "dossier" else None,
             created_at=now,
             updated_at=now,
+        )
+        values = {"party": route.party.code, "route": route.name}
+        write_leaf(
+            tx, Event(kind="delivery.routed", at=entry.receipt.accepted_at, message=entry.arrival.id, delivery=delivery, values=values)
         )
 
 

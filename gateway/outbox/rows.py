@@ -9,6 +9,7 @@ from gateway.ports import Entry
 from gateway.store.tables import MESSAGES
 from gateway.store.times import to_micros
 
+from .payloads import digest_of
 from .records import write_header, write_map, write_pairs, write_problems, write_signers
 
 _EMPTY: dict[str, object] = {c.name: None for c in MESSAGES.c}
@@ -102,6 +103,7 @@ def accepted_event(entry: Entry) -> Event:
         "type": subject.type,
         "function": subject.function,
         "proof": entry.proof,
+        "answer": digest_of(entry.answer.body),
         "deliveries": " ".join(entry.receipt.deliveries),
         "signers": " ".join(s.certificate_sha256 for s in envelope.signers),
         **({"attachments": " ".join(a.sha256 for a in envelope.attachments)} if envelope.attachments else {}),

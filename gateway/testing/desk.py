@@ -28,6 +28,7 @@ from .entries import BNN, START, make_entry
 
 POLICY = RetryPolicy(attempts=1)  # the first failure sets aside
 DEAD = Failed(code="timeout")
+ATTEMPTED = ("delivery.routed", "delivery.sending", "delivery.settled")
 ASKED, ANSWERED = b"asked", b"answered"
 
 
@@ -106,9 +107,9 @@ class Desk:
         return found
 
     def told(self, delivery: str) -> list[tuple[str, Mapping[str, Any]]]:
-        """Give what the ledger says of a delivery, save how its attempts ended."""
+        """Give what the ledger says of a delivery, save its routing and how its attempts began and ended."""
         moments = self.queries.timeline(self.row(delivery).message)
-        return [(m.kind, m.values) for m in moments if m.delivery == delivery and m.kind != "delivery.settled"]
+        return [(m.kind, m.values) for m in moments if m.delivery == delivery and m.kind not in ATTEMPTED]
 
     def run(self, mending: Mending | None = None) -> None:
         """Carry out every job there is."""

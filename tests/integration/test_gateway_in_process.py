@@ -126,7 +126,7 @@ def test_what_a_dead_process_held_is_taken_up_at_the_next_start(chosen: Settings
         until(lambda: hub.queries.counts().deliveries == {}, "nothing that waits")
 
         kinds = [moment.kind for moment in hub.queries.timeline(held[0].message)]
-        assert kinds == ["message.accepted", "delivery.rescued", "delivery.settled"]
+        assert kinds == ["message.accepted", "delivery.routed", "delivery.rescued", "delivery.sending", "delivery.settled"]
     assert len(effects(ministry)) == 3
 
 

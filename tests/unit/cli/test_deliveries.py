@@ -97,7 +97,7 @@ def test_show_tells_attempts_and_what_happened(beside: Run, ids: list[str]) -> N
     out = beside("deliveries", "show", ids[0]).out
 
     assert [(a["number"], a["outcome"], a["code"], a["status"]) for a in shown["attempts"]] == [(1, "failed", "timeout", 504)]
-    assert [moment["kind"] for moment in shown["timeline"]] == ["delivery.settled"]
+    assert [moment["kind"] for moment in shown["timeline"]] == ["delivery.routed", "delivery.sending", "delivery.settled"]
     assert "attempt 1: failed (timeout, HTTP 504)" in out
 
 

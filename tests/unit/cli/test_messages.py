@@ -144,7 +144,7 @@ def test_show_tells_timeline_and_deliveries(beside: Run) -> None:
     ran = beside("messages", "show", find(beside, type="21"), "--json")
 
     assert ran.code == 0
-    assert [moment["kind"] for moment in ran.json["timeline"]] == ["message.accepted", *["delivery.settled"] * 3]
+    assert [moment["kind"] for moment in ran.json["timeline"]] == ["message.accepted", *["delivery.routed"] * 3, *["delivery.settled"] * 3]
     assert sorted((row["party"], row["state"]) for row in ran.json["deliveries"]) == [
         ("IPPC", "dead"),
         ("NSW", "delivered"),

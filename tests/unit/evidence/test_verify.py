@@ -305,7 +305,7 @@ def test_events_after_the_last_stamp_are_proved_under_the_last_head(fresh: Court
 
     record = told(unpacked(container)[0])
     assert [bool(head["stamp"]) for head in record["heads"]] == [True, False]
-    assert [event["head"] for event in record["messages"][0]["events"]] == [2, 2, 3]
+    assert [event["head"] for event in record["messages"][0]["events"]] == [4, 4, 4, 4, 5]
     assert verified(container, (*fresh.anchors, *authority.anchors)).valid
 
 

@@ -85,7 +85,7 @@ def test_timeline_stays_and_tells_of_the_purge(aging: Aging) -> None:
 
     moments = aging.queries.timeline(entry.arrival.id)
 
-    assert [m.kind for m in moments] == ["message.accepted", "delivery.settled", "message.purged"]
+    assert [m.kind for m in moments] == ["message.accepted", "delivery.routed", "delivery.sending", "delivery.settled", "message.purged"]
     assert moments[-1].at == aging.clock()
 
 

@@ -203,9 +203,10 @@ def test_a_timeline_tells_everything_about_a_message_and_its_deliveries_in_order
 
     moments = shelf.queries.timeline(entry.arrival.id)
 
-    assert [m.kind for m in moments] == ["message.accepted", "delivery.settled", "staff.replayed", "delivery.settled"]
-    assert [m.delivery for m in moments] == [None, delivery, delivery, delivery]
-    assert moments[2].values == {"by": "lan", "state": "queued"}
+    assert [m.kind for m in moments] == ["message.accepted", "delivery.routed", "delivery.settled", "staff.replayed", "delivery.settled"]
+    assert [m.delivery for m in moments] == [None, delivery, delivery, delivery, delivery]
+    assert moments[1].values == {"party": "BNN", "route": entry.routes[0].name}
+    assert moments[3].values == {"by": "lan", "state": "queued"}
 
 
 def test_deliveries_are_found_by_message_party_and_state(shelf: Shelf) -> None:
