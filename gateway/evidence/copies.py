@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import errno
 import fcntl
 import hashlib
 import json
@@ -127,11 +128,11 @@ class Journal:
     def append(self, copy: Copy) -> None:
         """Add a copy, and return when the disk has it; raises Unavailable. What a crash left half written goes first."""
         _, torn = self._tail()
-        end = self.size - len(torn)
+        end, line = self.size - len(torn), write_line(copy) + b"\n"
         try:
             self._file.truncate(end)
-            self._file.write(write_line(copy) + b"\n")
-            self._file.flush()
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, "cut off")  # noqa: TRY301  # a full disk takes the beginning, and says so of the rest only
             os.fsync(self._file.fileno())
             if end == 0:
                 _sync_folder(self._path.parent)  # the file's name must outlast a power loss, too
@@ -158,7 +159,7 @@ def open_journal(path: Path, *, wait: bool) -> Iterator[Journal | None]:
     """Open a file of copies and keep others from it; None where another process has it and `wait` is not said. Raises Unavailable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
+        file = path.open("a+b", buffering=0)  # so that nothing is left to be written when it is closed
     except OSError as error:
         raise _closed(path, type(error).__name__) from error
     with file:
@@ -166,6 +167,8 @@ def open_journal(path: Path, *, wait: bool) -> Iterator[Journal | None]:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield None
+        except OSError as error:
+            raise _closed(path, type(error).__name__) from error
         else:
             yield Journal(file, path)
 

@@ -49,7 +49,7 @@ class Publication:
     def look(self) -> None:
         """Publish the newest head where it is due; a place that is away is told of, and tried again. Raises where the database is away."""
         now = self._clock()
-        if self._gap and self._tried and now < self._tried + max(AGAIN, self.place.every / TRIES):
+        if self._gap and self._tried and _within(max(AGAIN, self.place.every / TRIES), self._tried, now):
             return
         head = self._newest()
         if head is None:
@@ -79,10 +79,15 @@ class Publication:
             if journal is None:
                 return False  # another process is at it
             last = journal.last()
-            if last and (head.head.size <= last.signed.head.size or now < last.signed.head.at + self.place.every):
+            if last and (head.head.size <= last.signed.head.size or _within(self.place.every, last.signed.head.at, now)):
                 return False
             journal.append(self.place.carry(head))
             return True
+
+
+def _within(pause: timedelta, since: datetime, now: datetime) -> bool:
+    """Say whether a pause lasts; one that a clock began which was ahead does not."""
+    return timedelta() <= now - since < pause
 
 
 def keep(signed: SignedHead) -> Copy:

@@ -1,6 +1,7 @@
 """Files of copies: what is written is read, what a crash left half written harms nothing, and nobody's other file is touched."""
 
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,22 @@ def test_a_folder_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
         pass
 
     assert refused.value.problems[0].text == "ledger.copies-closed"
+
+
+def test_a_full_disk_is_told_of_and_what_was_held_stays(path: Path, copies: list[Copy]) -> None:
+    append(path, copies[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, hard))
+    try:
+        with pytest.raises(Unavailable) as refused:
+            append(path, copies[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert refused.value.problems[0].text == "ledger.copies-closed"
+    assert last_of(path) == copies[0]
+    append(path, copies[1])
+    assert read_copies(path.read_bytes()) == tuple(copies[:2])
 
 
 def test_one_writer_at_a_time(path: Path) -> None:

@@ -79,6 +79,32 @@ def test_the_newest_head_goes_out_once_an_interval(house: House) -> None:
     assert house.events == [("ledger.published", 3), ("ledger.published", 8)]
 
 
+def test_a_clock_that_was_ahead_for_a_moment_keeps_no_later_head_in(house: House) -> None:
+    publication = house.publication()
+    house.time.pass_(timedelta(days=365))
+    house.grow(3)
+    publication.look()
+    house.time.pass_(-timedelta(days=365))
+    for size in (4, 5):
+        house.grow(size)
+        publication.look()
+
+    assert house.carried == [3, 4]
+
+
+def test_a_gap_that_began_while_the_clock_was_ahead_closes(house: House) -> None:
+    publication = house.publication()
+    house.time.pass_(timedelta(days=365))
+    house.away = True
+    house.grow(3)
+    publication.look()
+    house.time.pass_(-timedelta(days=365))
+    house.away = False
+    publication.look()
+
+    assert (publication.notices(), house.carried) == ([], [3])
+
+
 def test_another_process_goes_on_where_one_stopped(house: House) -> None:
     house.grow(3)
     house.publication().look()
