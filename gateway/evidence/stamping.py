@@ -115,7 +115,7 @@ class Stamps:
         size, now = newest[0][0], to_micros(self._clock())
         if asked:
             of, _, before, _ = asked[0]
-            due = now - before >= AGAIN // _MICROSECOND
+            due = not 0 <= now - before < AGAIN // _MICROSECOND  # nor does it wait for a clock that was ahead
             won = due and tx.changed(sql.ASK_AGAIN, of=of, before=before, to=max(size, of), now=now)
         else:
             due = not last or (size > last[0][0] and now - last[0][1] >= every // _MICROSECOND)

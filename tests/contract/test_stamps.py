@@ -116,6 +116,21 @@ def test_nothing_is_asked_before_there_is_a_signed_head(stamps: Stamps, asked: A
     assert asked.stamped == []
 
 
+def test_asking_that_began_while_the_clock_was_ahead_is_taken_up_again(
+    stamps: Stamps, asked: Asked, happen: Callable[[], Ledger], time: Time
+) -> None:
+    happen()
+    asked.way = "silent"
+    time.pass_(timedelta(days=365))
+    with pytest.raises(Unavailable):
+        stamps.renew(asked, every=EVERY)
+    time.pass_(-timedelta(days=365))
+    asked.way = "chain"
+
+    assert stamps.renew(asked, every=EVERY)
+    assert stamps.standing().gap is None
+
+
 @pytest.mark.parametrize("way", ["silent", "error", "rubbish", "refusing"])
 def test_a_gap_is_told_of_and_closes_with_the_newest_head(
     stamps: Stamps, asked: Asked, happen: Callable[[], Ledger], time: Time, way: Way
