@@ -105,6 +105,8 @@ def print_delivery(console: Console, row: DeliveryRow) -> None:
     paragraph(console, head, indent=2)
     paragraph(console, Text(" · ".join(_details(row)), style="dim"), indent=4)
     if state is State.DEAD:
+    if row.perhaps_taken:
+        paragraph(console, Text.assemble(("! ", "yellow"), say("story-perhaps-taken", party=row.party)), indent=4, hanging=2)
         paragraph(console, Text.assemble(("→ ", "cyan"), say("story-dead", delivery=row.id)), indent=4, hanging=2)
 
 

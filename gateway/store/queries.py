@@ -80,6 +80,7 @@ class DeliveryRow:
     cause: str
     created_at: datetime
     updated_at: datetime
+    perhaps_taken: bool | None = None  # its party may have it though it is not delivered; None where that is not for who looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +346,7 @@ def _delivery(row: tuple[Any, ...]) -> DeliveryRow:
     values = dict(zip(_DELIVERY_COLUMNS, row, strict=True))
     for name in ("due_at", "created_at", "updated_at"):
         values[name] = None if values[name] is None else from_micros(values[name])
+    values["perhaps_taken"] = bool(values["perhaps_taken"]) and values["state"] != State.DELIVERED
     return DeliveryRow(**values)
 
 

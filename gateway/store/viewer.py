@@ -44,7 +44,8 @@ class Viewer:
     def deliveries(self, row: MessageRow, deliveries: Iterable[DeliveryRow]) -> tuple[DeliveryRow, ...]:
         """Show a message's deliveries: their own as they stand, those to others to its sender, without what was answered."""
         its = self._is_its(row)
-        return tuple(d if self.owns(d) else replace(d, reference="", cause="") for d in deliveries if its or self.owns(d))
+        shown = (d for d in deliveries if its or self.owns(d))
+        return tuple(d if self.owns(d) else replace(d, reference="", cause="", perhaps_taken=None) for d in shown)
 
     def tells(self, row: MessageRow, deliveries: Iterable[DeliveryRow]) -> Tells:
         """Make what says whether an event of some kind, and of some delivery, is for them."""

@@ -121,6 +121,11 @@ class DeliveryView(View):
     cause: str = Field(description="why it ended or waits", examples=[""])
     created_at: datetime
     updated_at: datetime
+    perhaps_taken: bool | None = Field(
+        description="whether the party may have it though it is not delivered: it left, and no clear answer came; "
+        "null for the sender, where it goes to another party",
+        examples=[False],
+    )
 
 
 class AttemptView(View):

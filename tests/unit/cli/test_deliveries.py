@@ -101,6 +101,21 @@ def test_show_tells_attempts_and_what_happened(beside: Run, ids: list[str]) -> N
     assert "attempt 1: failed (timeout, HTTP 504)" in out
 
 
+def test_show_says_that_the_party_may_have_it(beside: Run, home: Path, ids: list[str]) -> None:
+    hub = build(Settings(home=home, database_url="", rules=None, schemas=None))
+    (claim,) = hub.outbox.claim({PartyCode("NSW"): 1})
+    hub.outbox.note(claim, Request(endpoint="http://x", action="", body=b"<asked/>"))
+    silent = Failed(code="timeout", final=True)
+    hub.outbox.settle(claim, next_step(claim.state, silent, attempt=1, policy=RetryPolicy(), now=datetime.now(UTC)), silent, None)
+    hub.stop()
+
+    words = "may have it: it left, and no clear answer came"
+    assert beside("deliveries", "show", claim.delivery, "--json").json["perhaps_taken"] is True
+    assert f"NSW {words}" in beside("deliveries", "show", claim.delivery).out
+    assert beside("deliveries", "show", ids[0], "--json").json["perhaps_taken"] is False
+    assert words not in beside("deliveries", "show", ids[0]).out
+
+
 def test_content_is_written_as_kept_and_the_ledger_says_who_looked(beside: Run, ids: list[str]) -> None:
     given = [beside("deliveries", "show", ids[0], "--content", part).raw for part in ("request", "reply")]
     shown = beside("deliveries", "show", ids[0], "--json").json

@@ -105,7 +105,7 @@ def test_what_the_party_may_have_goes_elsewhere_only_where_a_duplicate_is_accept
     desk: Desk, act: Act, attempts: Sequence[Outcome | None], *, answered: bool
 ) -> None:
     delivery = ended(desk, *attempts, answered=answered)
-    assert desk.row(delivery).state == State.DEAD
+    assert (desk.row(delivery).state, desk.row(delivery).perhaps_taken) == (State.DEAD, True)
 
     with pytest.raises(Conflict) as refused:
         desk.mending.once(GOING[act], delivery, by="key:lan")
@@ -139,11 +139,18 @@ def test_what_the_party_surely_does_not_have_goes_elsewhere(
     desk: Desk, attempts: Sequence[Outcome | None], *, noted: bool, answered: bool
 ) -> None:
     delivery = ended(desk, *attempts, noted=noted, answered=answered)
+    assert desk.row(delivery).perhaps_taken is False
 
     desk.mending.once(GOING[Act.REDIRECT], delivery, by="key:lan")
 
     *_, (_, told) = desk.told(delivery)
     assert "duplicate" not in told
+
+
+def test_what_was_delivered_in_the_end_is_no_longer_in_doubt(desk: Desk) -> None:
+    delivery = ended(desk, Failed(code="timeout"), Delivered())
+
+    assert (desk.row(delivery).state, desk.row(delivery).perhaps_taken) == (State.DELIVERED, False)
 
 
 def test_cancel_keeps_its_reason_and_the_ledger_only_a_digest_of_it(desk: Desk) -> None:

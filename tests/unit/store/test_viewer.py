@@ -23,7 +23,7 @@ def message(*, state: str = "accepted") -> MessageRow:
 def delivery(party: str) -> DeliveryRow:
     return DeliveryRow(
         id=f"d-{party}", message="m1", party=party, route="r", state="rejected", attempt=2, due_at=None, reference="77/2026",
-        cause="Giấy phép hết hạn", created_at=NOW, updated_at=NOW,
+        cause="Giấy phép hết hạn", created_at=NOW, updated_at=NOW, perhaps_taken=True,
     )  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def test_the_sender_sees_whether_its_message_arrived_and_nothing_that_was_answer
     shown = Viewer(party=SENDER, content=True).deliveries(message(), BOTH)
 
     assert [(d.party, d.state, d.cause, d.reference) for d in shown] == [(RECEIVER, "rejected", "", ""), (OTHER, "rejected", "", "")]
+    assert {d.perhaps_taken for d in shown} == {None}
 
 
 def test_the_sender_sees_a_delivery_to_itself_whole() -> None:

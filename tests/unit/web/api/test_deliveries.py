@@ -51,6 +51,14 @@ def test_delivery_is_shown(call: Call) -> None:
     assert [(a["number"], a["outcome"], a["code"]) for a in answer.json["attempts"]] == [(1, "failed", "timeout")]
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_delivery_tells_whether_its_party_may_have_it(call: Call, hub: Any, *, taken: bool) -> None:
+    row = replace(hub.history.delivery(DELIVERY), perhaps_taken=taken)
+    hub.history.delivery = lambda _: row
+
+    assert call("GET", f"{DELIVERIES}/{DELIVERY}").json["perhaps_taken"] is taken
+
+
 @pytest.mark.parametrize("act", ["", "/replay", "/cancel"])
 def test_absent_and_malformed_ids_are_refused(call: Call, act: str) -> None:
     method, body = ("POST", b'{"reason":"x"}') if act else ("GET", b"")
