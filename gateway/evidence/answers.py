@@ -13,6 +13,7 @@ from .messages import certificates_in, open_message, signer_of
 from .record import ReceiptPart
 
 DOCUMENT, BODY, ANSWER = "document.xml", "body.bin", "answer.bin"
+REQUEST = "-request.bin"  # after a number
 ANSWERED = frozenset({"message.accepted", "message.refused"})  # the events with which a message is answered
 
 
@@ -36,11 +37,11 @@ def answer_of(row: MessageRow, contents: Mapping[str, bytes], leaves: Iterable[s
 def exchange(delivery: DeliveryRow, number: int, request: bytes, reply: bytes | None, *, at: datetime) -> Exchange:
     """Tell of one attempt: what left, and what came back if anything did, settled at a time."""
     place = f"deliveries/{delivery.id}/{number:02}"
-    asked = {f"{place}-request.bin": request}
+    asked = {f"{place}{REQUEST}": request}
     if reply is None:
         return Exchange(files=asked, receipts=(), certificates=frozenset(certificates_in(open_message(request))))
     name = f"{place}-reply.bin"
-    return _told(delivery.message, {**asked, name: reply}, name, f"{place}-request.bin", party=delivery.party, delivery=delivery.id, at=at)
+    return _told(delivery.message, {**asked, name: reply}, name, f"{place}{REQUEST}", party=delivery.party, delivery=delivery.id, at=at)
 
 
 def _told(  # what a receipt is about, each by name

@@ -12,7 +12,7 @@ from gateway.security.question import Question
 from gateway.store.times import from_micros
 from gateway.xml.receipts import differences
 
-from .answers import ANSWER, ANSWERED, BODY, DOCUMENT
+from .answers import ANSWER, ANSWERED, BODY, DOCUMENT, REQUEST
 from .case import Case, Leaf, known
 from .findings import Finding, remark, seen, wrong
 from .messages import Message, certificates_in, open_message, prove
@@ -22,12 +22,12 @@ from .timestamps import stamped_by
 
 Use = tuple[Certificate, datetime]
 _TELLS_DIGEST = frozenset({"message.accepted", "message.refused", "message.written"})
-_REPLY = "reply"  # what an event calls the digest of a partner's answer; those written before it was told have none
+_REPLY, _ANSWER = "reply", "answer"  # what events call the digest of a partner's answer and of ours; the first ones have none
 _NO_LEAF: Leaf = {}
 
 
 def documents(case: Case) -> Iterator[Finding]:
-    """(11) each document is the one that the ledger tells of."""
+    """(11) each document, and each request that left with it, is the one that the ledger tells of."""
     for message, leaves in case.told:
         told = [leaf["sha256"] for leaf in leaves if leaf.get("kind") in _TELLS_DIGEST and "sha256" in leaf]
         name = _place(message, BODY if message.state == "refused" else DOCUMENT)
@@ -35,6 +35,7 @@ def documents(case: Case) -> Iterator[Finding]:
             yield wrong("document", name)
         elif name not in case.files and not _is_purged(leaves):
             yield wrong("document-missing", name)
+        yield from _requests(case, message, leaves)
 
 
 def signatures(case: Case) -> Iterator[Finding]:
@@ -148,6 +149,17 @@ def _uses(case: Case) -> Iterator[Use]:
         yield from ((case.certificates[r.signer], r.at) for r in message.receipts if r.signer in case.certificates)
 
 
+def _requests(case: Case, message: MessagePart, leaves: Sequence[Leaf]) -> Iterator[Finding]:
+    """Compare what left with what its sending told of it; a replay counts attempts anew. What was sent before that was told has none."""
+    told: dict[str, list[object]] = {}
+    for leaf in (leaf for leaf in leaves if leaf.get("kind") == "delivery.sending"):
+        name = f"deliveries/{leaf.get('delivery')}/{str(leaf.get('attempt')).zfill(2)}{REQUEST}"
+        told.setdefault(_place(message, name), []).append(leaf.get("sha256"))
+    for name, digests in told.items():
+        if name in case.files and case.files.digest(name).hex() not in digests:
+            yield wrong("request", name)
+
+
 # --- receipts ------------------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +171,7 @@ def _receipt(case: Case, message: MessagePart, leaves: Sequence[Leaf], receipt: 
     event = next((leaf for leaf in leaves if _tells(leaf, receipt)), _NO_LEAF)
     if not event:
         yield wrong("receipt-event", receipt.file)
-    if event.get(_REPLY, told := case.files.digest(receipt.file).hex()) != told:
+    if event.get(_REPLY if receipt.delivery else _ANSWER, told := case.files.digest(receipt.file).hex()) != told:
         yield wrong("receipt-digest", receipt.file)
     if event.get("outcome") == "failed":  # an answer that the gateway did not take is nobody's receipt
         yield seen("receipt-not-taken", receipt.file)

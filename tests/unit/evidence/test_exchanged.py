@@ -336,3 +336,14 @@ def test_a_document_without_the_signature_it_is_told_to_have_is_refused(court: C
 
 def test_the_seal_and_the_manifest_stand_outside_of_what_is_sealed(attached: Files) -> None:
     assert {MANIFEST, PLACE} <= attached.keys()
+
+
+@pytest.mark.parametrize(("ending", "number"), [("-request.bin", 11), ("answer.bin", 15)])
+def test_what_the_gateway_sent_is_held_to_the_ledger_even_by_its_own_key(court: Court, ending: str, number: int) -> None:
+    files = unpacked(court.export(court.deliver()))[0]
+    name = named(files, ending)
+
+    verdict = resealed(court, files | {name: files[name] + b"\n"})
+
+    assert not check(verdict, number).passed
+    assert name in check(verdict, number).detail
