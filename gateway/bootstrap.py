@@ -1,7 +1,7 @@
 """Puts the gateway together: the only file that names concrete classes; finds the adapters and checks the rules against them."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from functools import cache, partial
@@ -430,13 +430,13 @@ def _mending(settings: Settings, database: Database, payloads: Payloads, *, ways
     return Mending(database, acts, entropy=os.urandom, four_eyes=settings.four_eyes, **calls)
 
 
-def _waking(ring: Callable[[], None], listening: Listening | None) -> Callable[[], None]:
+def _waking(ring: Callable[..., None], listening: Listening | None) -> Callable[..., None]:
     """Wake a worker here, and on PostgreSQL those of other processes."""
     if listening is None:
         return ring
 
-    def wake() -> None:
-        ring()
+    def wake(*about: Collection[PartyCode]) -> None:
+        ring(*about)
         listening.tell()
 
     return wake

@@ -59,7 +59,7 @@ class Shelf:
 class MemoryOutbox:
     """Keeps everything in dictionaries under one lock."""
 
-    def __init__(self, *, clock: Clock, entropy: Entropy, wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, *, clock: Clock, entropy: Entropy, wake: Callable[..., None] = lambda *_: None) -> None:
         self._clock = clock
         self._entropy = entropy
         self._wake = wake
@@ -83,7 +83,7 @@ class MemoryOutbox:
             self._keep(entry)
             if entry.arrival.repeat_key:
                 self.shelf.repeat_keys.add(again)
-        self._wake()
+        self._wake({route.party.code for route in entry.routes})
         return entry.answer
 
     def refuse(self, arrival: Arrival, refusal: Refusal, answer: Reply) -> None:  # noqa: ARG002  # the port's; nobody asks for it here

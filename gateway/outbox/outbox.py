@@ -38,10 +38,10 @@ class SqlOutbox:
     """The durable middle of both stories; every method may be called from any thread."""
 
     def __init__(
-        self, database: Database, payloads: Payloads, *, clock: Clock, entropy: Entropy, wake: Callable[[], None] = lambda: None,
+        self, database: Database, payloads: Payloads, *, clock: Clock, entropy: Entropy, wake: Callable[..., None] = lambda *_: None,
         pause: Callable[[float], object] = sleep,
     ) -> None:  # fmt: skip
-        """`wake` calls whoever delivers; `pause` waits so many seconds."""
+        """`wake` calls whoever delivers, for those parties; `pause` waits so many seconds."""
         self._database = database
         self._payloads = payloads
         self._clock = clock
@@ -66,7 +66,7 @@ class SqlOutbox:
         links = link_rows(entry.arrival.id, entry.arrival.attachments, self._payloads)
         first = self._database.commit(lambda tx: self._insert(tx, entry, row, payloads, links=links))
         if first is None:
-            self._wake()
+            self._wake({route.party.code for route in entry.routes})
             return entry.answer
         return self._repeat(entry, first)
 

@@ -30,12 +30,31 @@ class Bell:
     def __init__(self) -> None:
         self._condition = threading.Condition(threading.Lock())
         self._rung = False
+        self._about: set[PartyCode] | None = None
 
-    def ring(self) -> None:
-        """Wake one."""
+    def ring(self, about: Iterable[PartyCode] | None = None) -> None:
+        """Wake one, for these parties, or for whatever there may be."""
         with self._condition:
+            self._tell(about)
             self._rung = True
             self._condition.notify()
+
+    def tell(self, about: Iterable[PartyCode]) -> None:
+        """Wake nobody: whoever looks next shall look after these parties too."""
+        with self._condition:
+            self._tell(about)
+
+    def news(self) -> set[PartyCode] | None:
+        """Say for whom it was rung since this was last asked; None for whatever there may be."""
+        with self._condition:
+            about, self._about = self._about, set()
+            return about
+
+    def _tell(self, about: Iterable[PartyCode] | None) -> None:
+        if about is None:
+            self._about = None
+        elif self._about is not None:
+            self._about.update(about)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for a ring, at most so long."""
@@ -90,6 +109,7 @@ class Workers:
         self._stopping = threading.Event()
         self._looking = threading.Lock()  # held by the one thread that claims; guards what is claimed
         self._claimed: deque[tuple[Claim, Turn]] = deque()
+        self._quiet: set[PartyCode] = set()  # had nothing due, and nobody rang for them since; guarded likewise
         self._shared_at = clock()
         self._threads = [threading.Thread(target=self._work, name=f"delivery-{n}", daemon=True) for n in range(2 * threads)]
         self._keeper = threading.Thread(target=self._keep_watch, name="delivery-watch", daemon=True)
@@ -124,7 +144,7 @@ class Workers:
             if found:
                 self._carry(*found)
             elif self._stopping.is_set():
-                self._bell.ring()  # so that the next one hears of it too
+                self._bell.ring(())  # so that the next one hears of it too
                 return
             else:
                 self._bell.wait()
@@ -135,13 +155,14 @@ class Workers:
             if not self._claimed and not self._stopping.is_set():
                 self._guarded(self._claim)
             if len(self._claimed) > 1:
-                self._bell.ring()  # there is something for another thread
+                self._bell.ring(())  # there is something for another thread
             return self._claimed.popleft() if self._claimed else None
 
     def _claim(self) -> None:
         """Claim until no place is free, or no partner that has room has anything due; a round a partner is enough to find that out."""
-        now = self._clock()
-        waiting = {party.code: party for party in self._parties()}
+        now, news = self._clock(), self._bell.news()
+        self._quiet = set() if news is None else self._quiet - news
+        waiting = {party.code: party for party in self._parties() if party.code not in self._quiet}
         for _ in range(len(waiting)):
             slots, probes = self._circuits.room(waiting.values(), places=self._places, now=now)
             if self._stopping.is_set() or not (slots or probes):
@@ -154,6 +175,7 @@ class Workers:
             self._circuits.skipped([code for code in probes if not taken[code]], now=now)
             for code in _served(slots, probes, taken):
                 del waiting[code]
+                self._quiet.add(code)
 
     def _carry(self, claim: Claim, turn: Turn) -> None:
         carried: Carried | None = None
@@ -168,6 +190,7 @@ class Workers:
             came_back = self._circuits.ended(turn, carried, now=self._clock())
             if came_back:  # where it cannot be written, what waits becomes due by itself
                 self._guarded(lambda: self._outbox.hurry(claim.party))
+            self._bell.tell([claim.party])  # what waited for this one's end may be due
 
     # --- keeping watch -------------------------------------------------------------------------------------------------
 

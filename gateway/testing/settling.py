@@ -27,7 +27,7 @@ class Time:
         """Let time pass."""
         self.now += pause
 
-    def wake(self) -> None:
+    def wake(self, *_about: object) -> None:
         """Count a ring."""
         self.wakes.append(None)
 

@@ -1,6 +1,6 @@
 """A node: the real intake, delivery, workers and circuits in a process that dies and starts again."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -8,7 +8,7 @@ from typing import Any, cast
 from gateway.delivery import Delivery
 from gateway.errors import Unavailable
 from gateway.intake import Intake
-from gateway.model import Arrival, Reply, Request
+from gateway.model import Arrival, PartyCode, Reply, Request
 from gateway.outbox.circuit import Carried, Circuits
 from gateway.outbox.heartbeat import Heartbeat
 from gateway.outbox.workers import Bell, Carry, Workers
@@ -128,8 +128,8 @@ class Node:
     def _died(self) -> None:
         self._stage.later(self._stage.rng.uniform(0.1, 60), self.boot)
 
-    def _ring(self) -> None:
-        self._bell.ring()
+    def _ring(self, *about: Collection[PartyCode]) -> None:
+        self._bell.ring(*about)
 
     def _watch(self, event: str, fields: Mapping[str, object]) -> None:
         defect = fields.get("defect")

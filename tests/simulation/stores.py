@@ -60,7 +60,7 @@ class Store(Protocol):
 
     skews: tuple[float, ...]  # by how many seconds nodes' clocks may differ from its own
 
-    def outbox(self, wake: Callable[[], None], clock: Clock) -> Outbox:
+    def outbox(self, wake: Callable[..., None], clock: Clock) -> Outbox:
         """Give a node its outbox."""
 
     def exchange(self, clock: Clock) -> Exchange:
@@ -149,7 +149,7 @@ class MemoryStore:
         self._stage = stage
         self._auditor = auditor
         self.skews: tuple[float, ...] = (0.0,)
-        self._wakes: list[Callable[[], None]] = []
+        self._wakes: list[Callable[..., None]] = []
         self._outbox = MemoryOutbox(clock=stage.wall, entropy=stage.entropy, wake=self._wake)
         self._outbox.shelf.rows = _Rows(auditor)
 
@@ -157,7 +157,7 @@ class MemoryStore:
         """Let every node learn for itself."""
         return alone
 
-    def outbox(self, wake: Callable[[], None], clock: Clock) -> Outbox:  # noqa: ARG002  # there is one clock
+    def outbox(self, wake: Callable[..., None], clock: Clock) -> Outbox:  # noqa: ARG002  # there is one clock
         """Give a node its outbox."""
         if wake not in self._wakes:
             self._wakes.append(wake)
@@ -171,9 +171,9 @@ class MemoryStore:
         """Give each delivery's state and cause, in the order in which they were recorded."""
         return {row.id: (row.state, row.cause) for row in self._outbox.shelf.rows.values()}
 
-    def _wake(self) -> None:
+    def _wake(self, *about: object) -> None:
         for wake in self._wakes:
-            wake()
+            wake(*about)
 
 
 # --- SQLite --------------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ class _BreakingTx:
 class _Failing:
     """A database that fails as the run's faults say, before, within and after a commit."""
 
-    def __init__(self, inner: Database, stage: Stage, observe: Callable[[], None]) -> None:
+    def __init__(self, inner: Database, stage: Stage, observe: Callable[..., None]) -> None:
         self._inner = inner
         self._stage = stage
         self._observe = observe
@@ -277,7 +277,7 @@ class SqliteStore:
         """Give a node its way to tell others how partners stand."""
         return Destinations(self._failing, clock=clock).exchange
 
-    def outbox(self, wake: Callable[[], None], clock: Clock) -> Outbox:
+    def outbox(self, wake: Callable[..., None], clock: Clock) -> Outbox:
         """Give a node its outbox."""
         stage = self._stage
         inner = SqlOutbox(self._failing, Payloads(cipher=_Plain()), clock=clock, entropy=stage.entropy, wake=wake, pause=stage.sleep)

@@ -425,6 +425,30 @@ def test_what_nobody_rings_for_is_noticed_at_the_next_look() -> None:
     assert len(crew.carried) == 2
 
 
+def test_who_had_nothing_due_is_not_looked_after_until_somebody_rings_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.outbox.workers.LOOK_SECONDS", 3600)
+    asked: list[set[str]] = []
+    crew = Crew([party("A"), party("B")], deliver)
+    claim = crew.outbox.claim
+
+    def claimed(slots: Mapping[PartyCode, int], **rest: Any) -> list[Claim]:
+        asked.append(set(slots))
+        return claim(slots, **rest)
+
+    monkeypatch.setattr(crew.outbox, "claim", claimed)
+    with crew.working():
+        until(lambda: asked, "both are looked after at the start")
+        crew.owe("A", 3, ring=False)
+        crew.bell.ring([PartyCode("A")])
+        until(lambda: crew.states("A") == [State.DELIVERED] * 3, "delivered")
+        later = asked[1:]
+        crew.owe("B")
+        until(lambda: crew.states("B") == [State.DELIVERED], "delivered to the other")
+
+    assert asked[0] == {"A", "B"}
+    assert set().union(*later) == {"A"}
+
+
 # --- rates -----------------------------------------------------------------------------------------------------------------
 
 
