@@ -104,9 +104,9 @@ def print_delivery(console: Console, row: DeliveryRow) -> None:
     head = Text.assemble((f"{sign} {row.party}", style), f"  {say(f'state-{state}')}", (f"  {row.route}  {row.id}", "dim"))
     paragraph(console, head, indent=2)
     paragraph(console, Text(" · ".join(_details(row)), style="dim"), indent=4)
-    if state is State.DEAD:
     if row.perhaps_taken:
         paragraph(console, Text.assemble(("! ", "yellow"), say("story-perhaps-taken", party=row.party)), indent=4, hanging=2)
+    if state is State.DEAD:
         paragraph(console, Text.assemble(("→ ", "cyan"), say("story-dead", delivery=row.id)), indent=4, hanging=2)
 
 
