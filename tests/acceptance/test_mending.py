@@ -32,16 +32,27 @@ def order(world: World, path: str, body: Mapping[str, object]) -> Any:
     return json.loads(reply.body)
 
 
-def act(world: World, traveller: Traveller, about: Consignment, name: str, **body: str) -> Any:
-    """Do an act once the delivery is not just being tried."""
+def act(world: World, traveller: Traveller, about: Consignment, name: str, **body: object) -> Any:
+    """Do an act once the delivery is not just being tried; its connection was cut, so the ministry may have the message."""
+
+    def refused() -> bool:
+        status, reply = ask_for(world, traveller, about, name, body)
+        return status == 409 and reply["errors"][0]["code"] == "mending.perhaps-taken"
 
     def done() -> Any:
-        (delivery,) = [d for d in traveller.deliveries(about.file_code) if d["party"] == "BNN"]
-        path = f"/api/v1/deliveries/{delivery['id']}/{name}"
-        reply = world.gateway.ask("POST", path, body=json.dumps(body).encode(), headers={"content-type": "application/json"})
-        return json.loads(reply.body) if reply.status == 200 else None  # OK
+        status, reply = ask_for(world, traveller, about, name, {**body, "accept_duplicate": True})
+        return reply if status == 200 else None  # OK
 
+    until(refused, f"{name} refused as long as nobody accepts a duplicate")
     return until(done, f"{name} done")
+
+
+def ask_for(world: World, traveller: Traveller, about: Consignment, name: str, body: Mapping[str, object]) -> tuple[int, Any]:
+    """Ask for an act, and give its status and answer."""
+    (delivery,) = [d for d in traveller.deliveries(about.file_code) if d["party"] == "BNN"]
+    path = f"/api/v1/deliveries/{delivery['id']}/{name}"
+    reply = world.gateway.ask("POST", path, body=json.dumps(body).encode(), headers={"content-type": "application/json"})
+    return reply.status, json.loads(reply.body)
 
 
 def arrivals(world: World, agency: str, about: Consignment, kind: str) -> list[Any]:

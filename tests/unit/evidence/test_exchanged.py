@@ -346,4 +346,4 @@ def test_what_the_gateway_sent_is_held_to_the_ledger_even_by_its_own_key(court: 
     verdict = resealed(court, files | {name: files[name] + b"\n"})
 
     assert not check(verdict, number).passed
-    assert name in check(verdict, number).detail
+    assert name in check(verdict, number).detail("en")
