@@ -1,6 +1,9 @@
 """GET /api/v1/messages/{id}/evidence: the container that proves a message, for whom the message concerns."""
 
-from contextlib import ExitStack
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import SEEK_END
 from tempfile import SpooledTemporaryFile
@@ -10,7 +13,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import Code, NotValid, Problem
+from gateway.errors import Code, NotValid, Problem, Unavailable
 from gateway.evidence.packing import CHUNK, MIMETYPE
 from gateway.model import Channel
 
@@ -23,13 +26,14 @@ if TYPE_CHECKING:
     from gateway.hub import Hub
 
 HELD = 8 * CHUNK  # bytes of a container that are held while it is written; more goes to an unnamed file below NSW_HOME
+MOST, MOST_OF_ONE = 16, 4  # containers under way at once, in all and of one caller; with attachments each may have 200 MB and more
 _CONTENT = {"content": {MIMETYPE: {"schema": {"type": "string", "format": "binary"}}}, "description": "an ASiC-E container"}
 
 
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Give containers to those with the role "content", for documents are in them; a party gets what store/viewer.py says of its own."""
     routes = APIRouter(prefix="/api/v1", tags=["evidence"])
-    content = gate.needs("content")
+    content, turns = gate.needs("content"), _Turns()
 
     @routes.get(
         "/messages/{message}/evidence",
@@ -47,11 +51,38 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         if not viewer.parts(row):
             raise NotValid(Code.NOT_FOUND, Problem(text="web.no-content", values={"part": "evidence"}))
         with ExitStack() as opened:
-            file = opened.enter_context(SpooledTemporaryFile(HELD, dir=str(hub.settings.home)))
-            hub.evidence.export([message], cast("BinaryIO", file), by=label(channel), viewer=viewer)
+            opened.enter_context(turns.one(label(channel)))
+            try:
+                file = opened.enter_context(SpooledTemporaryFile(HELD, dir=str(hub.settings.home)))
+                hub.evidence.export([message], cast("BinaryIO", file), by=label(channel), viewer=viewer)
+            except OSError as error:
+                values = {"cause": type(error).__name__}
+                raise Unavailable(Code.UNAVAILABLE, Problem(text="web.container-disk", values=values)) from error
             return _Sent(cast("BinaryIO", file), opened.pop_all(), message)
 
     return routes
+
+
+class _Turns:
+    """Containers under way, by caller: each lies on the disk until its reader, who may be slow on purpose, has it."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self, caller: str) -> Iterator[None]:
+        """Let one more be made and sent; raises Unavailable where there are as many as may be."""
+        with self._lock:
+            if self._taken[caller] >= MOST_OF_ONE or self._taken.total() >= MOST:
+                raise Unavailable(Code.UNAVAILABLE, Problem(text="web.containers-busy", values={"limit": str(MOST_OF_ONE)}))
+            self._taken[caller] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken[caller] -= 1
+                self._taken += Counter()  # drops who has none
 
 
 class _Sent(StreamingResponse):

@@ -1,5 +1,7 @@
 """A message's evidence over REST: for whom the message concerns, and no more of it than concerns them."""
 
+import asyncio
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ import pytest
 
 from gateway.evidence.packing import MIMETYPE
 from gateway.store.viewer import STAFF, Viewer
+from gateway.web.api.evidence import MOST_OF_ONE
 from gateway.web.keys import hash_key
 
 Call = Callable[..., Any]
@@ -63,3 +66,58 @@ def test_a_party_that_a_refused_message_names_gets_none(rehub: Any, calling: Any
     answer = calling(guarded)("GET", PATH.replace("5e6", "5e7"), headers=[("x-api-key", "IPPC")])
 
     assert (answer.status, answer.json["errors"][0]["code"], asked) == (404, "web.no-content", [])
+
+
+def test_a_disk_that_is_full_asks_the_caller_to_come_again(call: Call, hub: Any) -> None:
+    def export(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    hub.evidence = SimpleNamespace(export=export)
+
+    answer = call("GET", PATH)
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (503, "web.container-disk")
+    assert "NSW_HOME" in answer.json["errors"][0]["fix_en"]
+
+
+async def read(call: Any, key: str, begun: "asyncio.Queue[int]", gate: asyncio.Event) -> None:
+    """Ask for a container, tell the answer's status, and take its body when the gate opens."""
+    path, host = PATH.encode(), ("127.0.0.1", 8080)
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": PATH, "raw_path": path, "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"gw.vn"), (b"x-api-key", key.encode())], "client": ("127.0.0.1", 50000), "server": host, "state": {},
+    }  # fmt: skip
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            begun.put_nowait(message["status"])
+            await gate.wait()
+
+    await call.app(scope, receive, send)
+
+
+def test_whoever_reads_slowly_holds_a_few_containers_only(rehub: Any, calling: Any, tmp_path: Path) -> None:
+    keys = (f"{name}::content:{hash_key(name, salt=bytes(16))}" for name in ("slow", "other"))
+    (tmp_path / "keys").write_text("\n".join(keys), "utf-8")
+    hub = rehub(api_keys=tmp_path / "keys")
+    hub.evidence = SimpleNamespace(export=lambda _messages, into, **_: into.write(b"container"))
+    call = calling(hub)
+
+    async def play() -> list[int]:
+        begun, gate = asyncio.Queue[int](), asyncio.Event()
+        tasks, statuses = [], []
+        for key in (*["slow"] * (MOST_OF_ONE + 1), "other"):
+            tasks.append(asyncio.create_task(read(call, key, begun, gate)))
+            statuses.append(await begun.get())
+        gate.set()
+        await asyncio.gather(*tasks)
+        return statuses
+
+    statuses = asyncio.run(play())
+
+    assert statuses == [*[200] * MOST_OF_ONE, 503, 200]
+    assert call("GET", PATH, headers=[("x-api-key", "slow")]).status == 200
