@@ -39,7 +39,6 @@ HOMES: Mapping[str, tuple[str, ...]] = {
         "gateway/ports.py",
     ),
     "starlette": ("gateway/web/",),
-    "structlog": ("gateway/telemetry.py",),
     "tenacity": ("gateway/transport/",),
     "typer": ("gateway/cli/",),
     "uvicorn": ("gateway/web/",),
