@@ -109,7 +109,7 @@ class Delivery:
 
     def _prove(self, reply: Reply, adapter: Adapter, route: Route, parted: tuple[bytes, bytes] | None) -> bytes | None:
         """Prove a reply that is signed, and give its envelope; the channel proves any other, where the profile does not say who signs."""
-        demanded = adapter.profile.replies_signed
+        demanded = adapter.profile.replies_signed or route.party.sends.replies_signed
         if not (demanded or parted or SIGNATURE_MARK in reply.body):  # without a look inside, most replies show that nobody signed them
             return None
         signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None

@@ -74,7 +74,7 @@ class SealProfile:
     `signature` is "none", "xmldsig", "xades-b-b", "xades-b-t", "xades-b-lt", "wss-x509" or "cms-detached". `until` ends an exception,
     `bound_to` names what proves an unsigned party instead: "network:127.0.0.0/8", "certificate:<sha256 hex>", "key:<name>".
     `algorithms` are short names such as "ecdsa-sha256"; none given are all that are safe. `clock_skew` is how far its clock and ours
-    may differ.
+    may differ. `replies_signed` says that it signs what it answers to us, so an unsigned answer is none.
     """
 
     signature: str = "xmldsig"
@@ -84,6 +84,7 @@ class SealProfile:
     min_rsa_bits: int = 2048
     clock_skew: timedelta = timedelta(minutes=5)
     concessions: tuple[Concession, ...] = ()
+    replies_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

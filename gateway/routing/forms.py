@@ -199,6 +199,7 @@ class SendsForm(Form):
     min_rsa_bits: Annotated[int, Field(ge=2048, le=8192)] = 2048
     clock_skew: Skew = "5m"
     concessions: list[ConcessionForm] = []
+    replies_signed: bool = False
 
 
 class AcceptsForm(Form):

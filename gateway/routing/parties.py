@@ -143,4 +143,5 @@ def _sends(form: SendsForm, zone: tzinfo) -> SealProfile:
         min_rsa_bits=form.min_rsa_bits,
         clock_skew=read_span(form.clock_skew).calendar,
         concessions=tuple(Concession(allow=frozenset(c.allow), until=midnight(c.until, zone)) for c in form.concessions),
+        replies_signed=form.replies_signed,
     )

@@ -361,9 +361,8 @@ def test_reply_signed_beside_is_proved_and_its_first_part_decoded(rules: RuleSet
 class Ministry(Agency):
     """An adapter that speaks as the gateway's own door does; its agency may be asked later, and may sign what it answers."""
 
-    def __init__(self, *, demands: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__(lambda reply: client.decode(GATEWAY, reply))
-        self.profile = replace(Agency.profile, replies_signed=demands)
 
     def encode(self, envelope: Envelope, route: Route) -> Request:
         self.encoded += 1
@@ -451,18 +450,34 @@ def test_receipt_that_nobody_signed_is_proved_by_the_channel_alone(rules: RuleSe
 
 
 def test_what_is_signed_for_the_partner_is_what_its_receipt_is_held_to(rules: RuleSet, pki: Path, ministrys: SigningKey) -> None:
-    sent, told, agency = builders.envelope().document.content, Told(), Ministry(demands=True)
-    wire = Wire(answer=receipt(sent, ministrys, number="7", at=NOW))
-    bench = replace(carrier(rules, told, agency, wire), prover=Prover(Trust(pki), lambda: NOW, rules.zone))
-    party = bench.rules().party("BNN")
+    right = receipt(builders.envelope().document.content, ministrys, number="7", at=NOW)
+    sealed = replace(_bnn(rules).accepts, signature="xmldsig")
+
+    assert to_one_who(rules, pki, right, accepts=sealed) == Delivered(reference="7")
+
+
+@pytest.mark.parametrize("demands", [True, False])
+def test_partner_that_signs_its_answers_is_held_to_it(rules: RuleSet, pki: Path, *, demands: bool) -> None:
+    unsigned = receipt(builders.envelope().document.content, None, number="7", at=NOW)
+    signs = replace(_bnn(rules).sends, replies_signed=demands)
+
+    outcome = to_one_who(rules, pki, unsigned, sends=signs)
+
+    assert outcome == (Failed(code="reply-unsigned", unproven=True) if demands else Delivered(reference="7"))
+
+
+def to_one_who(rules: RuleSet, pki: Path, answer: bytes, **what: Any) -> Outcome:
+    """Deliver to a party with something of its own."""
+    told = Told()
+    delivery = replace(carrier(rules, told, Ministry(), Wire(answer=answer)), prover=Prover(Trust(pki), lambda: NOW, rules.zone))
+    known = delivery.rules()
+    party = known.party("BNN")
     assert party is not None
-    known = replace(
-        bench.rules(), spellings={**bench.rules().spellings, "BNN": replace(party, accepts=replace(party.accepts, signature="xmldsig"))}
-    )
+    known = replace(known, spellings={**known.spellings, "BNN": replace(party, **what)})
 
-    replace(bench, rules=lambda: known).carry(a_claim())
+    replace(delivery, rules=lambda: known).carry(a_claim())
 
-    assert told.outcomes == [Delivered(reference="7")]
+    return told.outcomes[0]
 
 
 def refused(reference: str) -> bytes:

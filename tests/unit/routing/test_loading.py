@@ -271,6 +271,7 @@ def test_stored_delivery_to_a_dropped_party_is_refused(rules: RuleSet) -> None:
         (PARTIES, COLLECTOR, f'{COLLECTOR}\nsends = {{ algorithms = ["rsa-sha1"] }}', "want-choice", "party#3.sends.algorithms#1"),
         (PARTIES, COLLECTOR, f"{COLLECTOR}\nsends = {{ min_rsa_bits = 1024 }}", "too-small", "party#3.sends.min_rsa_bits"),
         (PARTIES, COLLECTOR, f'{COLLECTOR}\nsends = {{ clock_skew = "2h" }}', "want-skew", "party#3.sends.clock_skew"),
+        (PARTIES, COLLECTOR, f'{COLLECTOR}\nsends = {{ replies_signed = "yes" }}', "want-truth", "party#3.sends.replies_signed"),
         (
             PARTIES,
             COLLECTOR,
@@ -394,7 +395,7 @@ def test_each_profile_may_be_sent_and_accepted(folder: Path, edit: Edit, profile
 
 def test_what_a_party_signs_by_is_read_whole(folder: Path, edit: Edit) -> None:
     said = 'sends = { signature = "xades-b-t", algorithms = ["ecdsa-sha256"], min_rsa_bits = 3072, clock_skew = "10m",'
-    weak = ' concessions = [{ allow = ["sha1", "rsa-1024"], until = 2027-06-30 }] }'
+    weak = ' concessions = [{ allow = ["sha1", "rsa-1024"], until = 2027-06-30 }], replies_signed = true }'
     edit(PARTIES, COLLECTOR, f'{COLLECTOR}\naccepts = {{ signature = "wss-x509", algorithms = ["rsa-sha256"] }}\n{said}{weak}')
 
     party = load([folder]).party("CUSTOMS")
@@ -403,5 +404,5 @@ def test_what_a_party_signs_by_is_read_whole(folder: Path, edit: Edit) -> None:
     assert party.accepts == SealProfile(signature="wss-x509", algorithms=("rsa-sha256",))
     assert party.sends == SealProfile(
         signature="xades-b-t", algorithms=("ecdsa-sha256",), min_rsa_bits=3072, clock_skew=timedelta(minutes=10),
-        concessions=(Concession(allow=frozenset({"sha1", "rsa-1024"}), until=datetime(2027, 6, 29, 17, tzinfo=UTC)),),
+        concessions=(Concession(allow=frozenset({"sha1", "rsa-1024"}), until=datetime(2027, 6, 29, 17, tzinfo=UTC)),), replies_signed=True,
     )  # fmt: skip
