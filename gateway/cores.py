@@ -57,13 +57,13 @@ class OneCore:
         """Move where others crowd the core, and have every thread there, new ones too."""
         if len(self._cores) < 2:  # noqa: PLR2004  # nothing to choose from
             return
-        crowd = self._crowds()
-        least = min(self._cores, key=crowd.__getitem__)
-        if crowd[self._at] > crowd[least] + CROWDED:
-            self._at = least
         try:
+            crowd = self._crowds()
+            least = min(self._cores, key=crowd.__getitem__)
+            if crowd[self._at] > crowd[least] + CROWDED:
+                self._at = least
             self._place(self._at)
-        except OSError:  # not allowed here, or no longer on this core
+        except (OSError, KeyError):  # not allowed here, no longer on this core, or one is there no more
             self._cores = ()
 
     def _crowds(self) -> dict[int, float]:

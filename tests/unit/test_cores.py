@@ -40,6 +40,17 @@ class Machine:
         return OneCore(range(self.count), number, used=self.use, own=lambda: self.own, place=self.place)
 
 
+def test_core_that_is_taken_out_of_the_machine_ends_the_choice() -> None:
+    machine = Machine()
+    process = machine.process()
+
+    machine.count = 2
+    process.look()
+    process.look()
+
+    assert machine.placed == []
+
+
 @pytest.mark.parametrize(("number", "core"), [(0, 0), (1, 1), (5, 2)])
 def test_processes_begin_on_different_cores(number: int, core: int) -> None:
     machine = Machine()
