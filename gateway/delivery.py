@@ -18,7 +18,7 @@ from datetime import timedelta
 from time import perf_counter
 
 from .errors import Code, GatewayError, NotValid, Problem, StaleClaim
-from .lifecycle import Deferred, Failed, Outcome, State, next_step
+from .lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected, State, next_step
 from .model import Envelope, PartyCode, Reply, Request, RetryPolicy, Route
 from .outbox.circuit import Carried
 from .outbox.corrections import corrected
@@ -34,6 +34,7 @@ SIGNATURE_MARK = b"SignatureValue"  # what every XML signature holds, escaped or
 SECURITY_MARK = b"wss-wssecurity-secext"  # what every message with a WS-Security header holds
 NO_ADDRESS_PAUSE = timedelta(seconds=10)  # until somebody writes the party's address; nobody's failure
 DATABASE_PAUSE = timedelta(seconds=1)  # the database was away before anything left; nobody's failure either
+VERDICTS = (Delivered, Accepted, Rejected)  # what only the partner can say; that it did not work needs no signature, and is tried again
 PROBE_PAUSE = timedelta(seconds=1)  # a failed probe costs no attempt and soon waits again in the queue
 
 UNCOUNTED: AbstractContextManager[None] = nullcontext()
@@ -86,11 +87,7 @@ class Delivery:
             with asking:
                 reply = self.transport.send(request, timeout=min(route.timeout, within or route.timeout))  # 10
             took = self.clock() - asked_at
-            parted = beside.read(reply.body)
-            inner = replace(reply, body=parted[0]) if parted else reply
-            if signed := self._prove(inner, adapter, route, parted):  # 11
-                self._match(signed, claim, adapter, route, written)
-            return adapter.decode(inner), reply, took  # 12
+            return self._heard(reply, claim, adapter, route, written), reply, took  # 11, 12
         except StaleClaim:
             raise
         except GatewayError as error:
@@ -107,15 +104,19 @@ class Delivery:
             raise NotValid(Code.NOT_ALLOWED, Problem(text="outbox.cannot-ask", values={"adapter": adapter.profile.name}))
         return adapter.poll(claim.reference, route)
 
-    def _prove(self, reply: Reply, adapter: Adapter, route: Route, parted: tuple[bytes, bytes] | None) -> bytes | None:
-        """Prove a reply that is signed, and give its envelope; the channel proves any other, where the profile does not say who signs."""
-        demanded = adapter.profile.replies_signed or route.party.sends.replies_signed
-        if not (demanded or parted or SIGNATURE_MARK in reply.body):  # without a look inside, most replies show that nobody signed them
-            return None
-        signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
-        secured = reply.body if SECURITY_MARK in reply.body else b""
-        proof = self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured, beside=parted)
-        return signed if proof else None
+    def _heard(self, reply: Reply, claim: Claim, adapter: Adapter, route: Route, written: Request) -> Outcome:
+        """Say what a reply says, which is decoded first and counts only where it is proved; raises NotProven."""
+        parted = beside.read(reply.body)
+        inner = replace(reply, body=parted[0]) if parted else reply
+        outcome = adapter.decode(inner)
+        demanded = isinstance(outcome, VERDICTS) and (adapter.profile.replies_signed or route.party.sends.replies_signed)
+        if demanded or parted or SIGNATURE_MARK in inner.body:  # without a look inside, most replies show that nobody signed them
+            signed = adapter.signed_part(inner) if isinstance(adapter, SignsReplies) else None
+            secured = inner.body if SECURITY_MARK in inner.body else b""
+            proof = self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured, beside=parted)
+            if signed and proof:
+                self._match(signed, claim, adapter, route, written)
+        return outcome
 
     def _match(self, signed: bytes, claim: Claim, adapter: Adapter, route: Route, written: Request) -> None:
         """Hold a proved reply to what was sent, which after a poll is written once more; raises NotProven where it is about another."""

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.delivery import Delivery
 from gateway.errors import Code, NotValid, Problem, StaleClaim, Unavailable
-from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, State, Step, perhaps_taken
+from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected, State, Step, perhaps_taken
 from gateway.model import Attachment, Envelope, Party, PartyCode, Reply, Request, Route, Subject
 from gateway.ports import Claim, Profile
 from gateway.protocols.vnsw import client
@@ -81,8 +81,9 @@ class AskedLater(Agency):
 class Wire:
     """A transport that answers, or fails in one way."""
 
-    def __init__(self, failure: str = "", *, answer: bytes = b"answer") -> None:
+    def __init__(self, failure: str = "", *, answer: bytes = b"answer", status: int = 200) -> None:
         self._failure = failure
+        self._status = status
         self._answer = answer
         self.sent: list[Request] = []
         self.allowed: list[timedelta] = []
@@ -92,7 +93,7 @@ class Wire:
         self.allowed.append(timeout)
         if self._failure:
             raise Unavailable(Code.UNAVAILABLE, Problem(text=f"transport.{self._failure}"))
-        return Reply(status=200, body=self._answer)
+        return Reply(status=self._status, body=self._answer)
 
 
 class Unsealed:
@@ -466,10 +467,30 @@ def test_partner_that_signs_its_answers_is_held_to_it(rules: RuleSet, pki: Path,
     assert outcome == (Failed(code="reply-unsigned", unproven=True) if demands else Delivered(reference="7"))
 
 
-def to_one_who(rules: RuleSet, pki: Path, answer: bytes, **what: Any) -> Outcome:
+@pytest.mark.parametrize(
+    ("status", "body", "code"), [(503, b"busy", "http-503"), (200, soap.fault("1.1", sender=False, text="x", language="en"), "soap-fault")]
+)
+def test_failure_needs_no_signature_and_keeps_its_own_name(rules: RuleSet, pki: Path, status: int, body: bytes, code: str) -> None:
+    signs = replace(_bnn(rules).sends, replies_signed=True)
+
+    outcome = to_one_who(rules, pki, body, status=status, sends=signs)
+
+    assert isinstance(outcome, Failed)
+    assert (outcome.code, outcome.unproven) == (code, False)
+
+
+def test_refusal_of_a_partner_that_signs_counts_only_where_it_is_signed(rules: RuleSet, pki: Path, ministrys: SigningKey) -> None:
+    signs = replace(_bnn(rules).sends, replies_signed=True)
+    unsigned = soap.wrap(response(GATEWAY, refused("")), version="1.1")
+
+    assert to_one_who(rules, pki, unsigned, status=500, sends=signs) == Failed(code="reply-unsigned", unproven=True)
+    assert isinstance(to_one_who(rules, pki, signed(ministrys, refused("")), sends=signs), Rejected)
+
+
+def to_one_who(rules: RuleSet, pki: Path, answer: bytes, *, status: int = 200, **what: Any) -> Outcome:
     """Deliver to a party with something of its own."""
-    told = Told()
-    delivery = replace(carrier(rules, told, Ministry(), Wire(answer=answer)), prover=Prover(Trust(pki), lambda: NOW, rules.zone))
+    told, wire = Told(), Wire(answer=answer, status=status)
+    delivery = replace(carrier(rules, told, Ministry(), wire), prover=Prover(Trust(pki), lambda: NOW, rules.zone))
     known = delivery.rules()
     party = known.party("BNN")
     assert party is not None
