@@ -27,7 +27,7 @@ from .evidence.timestamps import Authorities
 from .evidence.vouching import followed
 from .evidence.witness import Witness
 from .evidence.witnessing import Asking, read_key
-from .hub import Hub, Store
+from .hub import Hub, Store, in_force
 from .intake import Intake
 from .model import Party, PartyCode, Schedule
 from .outbox.acts import Acts, Notice, Undelivered, Ways
@@ -37,6 +37,7 @@ from .outbox.attachments.keeping import Attachments
 from .outbox.attachments.objects import ObjectStore
 from .outbox.attachments.rows import RowStore
 from .outbox.circuit import Circuits
+from .outbox.configuration import Configuration
 from .outbox.destinations import Destinations
 from .outbox.heartbeat import Heartbeat
 from .outbox.history import History
@@ -250,7 +251,7 @@ def build(settings: Settings) -> Hub:
         prover=prover, judge=judge, rules=lambda: rules.current, outbox=outbox, clock=now, entropy=entropy, watch=telemetry,
         carries=lambda party: party.collects or (party.adapter in adapters and adapters[party.adapter].profile.attachments),
     )  # fmt: skip
-    sealing = Sealing(ledger, key)
+    sealing, configuration = Sealing(ledger, key), Configuration(database, lambda: in_force(rules, schemas, trust, sealer))
     keeper = KeyKeeper(trust, (sealer.renew, sealing.renew), watch=telemetry)
     places = _places(settings, ledger, trust, own=lambda: rules.current.own.code)
     publications = tuple(Publication(place, ledger.newest, clock=now, watch=telemetry) for place in places)
@@ -266,7 +267,7 @@ def build(settings: Settings) -> Hub:
         history=History(database, payloads), certificates=_enrolment(settings, trust, database, entropy=entropy),
         holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
-        _first=(*([listening] if listening else []), statuses, *_rounds(rules, keeper, sealing, watch=telemetry),
+        _first=(*([listening] if listening else []), statuses, *_rounds(rules, keeper, sealing, configuration, watch=telemetry),
                 *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry), *_publishing(publications, telemetry)),
         _last=(
             _expiry(settings, lambda: held_in(trust.registry, (sealer.certificate,), at=now()), database, watch=telemetry),
@@ -293,9 +294,10 @@ def _workers(settings: Settings, delivery: Delivery, heartbeat: Heartbeat, desti
     )  # fmt: skip
 
 
-def _rounds(rules: Rules, keeper: KeyKeeper, sealing: Sealing, *, watch: Watch) -> tuple[Rounds, ...]:
+def _rounds(rules: Rules, keeper: KeyKeeper, sealing: Sealing, configuration: Configuration, *, watch: Watch) -> tuple[Rounds, ...]:
     """Make the rounds that messages depend on."""
     return (
+        Rounds("configuration", configuration.look, every=RELOAD_SECONDS, watch=watch, at_once=True),
         Rounds("rules", rules.reload_if_changed, every=RELOAD_SECONDS, watch=watch),
         Rounds("key", keeper.look, every=KEY_SECONDS, watch=watch),
         Rounds("ledger", sealing.seal, every=SEAL_SECONDS, watch=watch, last=True),

@@ -1,5 +1,6 @@
 """The gateway put together: what doors, pages and commands are handed; gateway/bootstrap.py makes it."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -162,3 +163,12 @@ class Store:
     stamps: Stamps
     evidence: Evidence
     schedule: Callable[[], Schedule]
+
+
+def in_force(rules: Rules, schemas: Schemas, trust: Trust, sealer: EnvelopeSealer) -> dict[str, str]:
+    """Name the configuration that is worked by, for the ledger: versions and digests."""
+    registry = trust.registry
+    parties = (f"{code} {certificate.sha256}" for code, held in registry.parties.items() for certificate in held)
+    anchors = (f"{purpose} {certificate.sha256}" for purpose, held in registry.anchors.items() for certificate in held.certificates)
+    trusted = hashlib.sha256("\n".join((*sorted(parties), *sorted(anchors))).encode()).hexdigest()
+    return {"rules": rules.current.version, "schemas": schemas.version, "certificate": sealer.certificate.sha256, "trusted": trusted}

@@ -16,7 +16,8 @@ from .output import language, paragraph, place_of, say
 SIGNS = {State.DELIVERED: ("✓", "green"), State.DEAD: ("✗", "red"), State.REJECTED: ("✗", "red"), State.CANCELLED: ("·", "dim")}
 WAITING = ("…", "yellow")
 EVENTS = frozenset({
-    "message.accepted", "message.refused", "message.written", "delivery.created", "delivery.settled", "delivery.rescued",
+    "message.accepted", "message.refused", "message.written",
+    "delivery.routed", "delivery.created", "delivery.sending", "delivery.settled", "delivery.rescued",
     "staff.replayed", "staff.cancelled", "staff.redirected", "staff.returned", "staff.corrected", "staff.looked", "staff.read",
     "message.purged", "hold.placed", "hold.released",
 })  # fmt: skip

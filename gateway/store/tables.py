@@ -156,6 +156,7 @@ LEDGER = Table(
     Column("leaf", Text, nullable=False),  # the exact bytes that are hashed: JSON with sorted keys
     Column("position", BigInteger),  # in the tree; null until it is sealed
     Index("ledger_by_message", "message"),
+    _partial("ledger_configurations", "id", where="kind = 'configuration.changed'"),
     _partial("ledger_unsealed", "id", where="position IS NULL"),
     _partial("ledger_sealed", "position", unique=True, where="position IS NOT NULL"),
 )

@@ -8,7 +8,8 @@ from .queries import DeliveryRow, MessageRow, Moment
 
 # Events that parties are told. All others name staff, or tell who looked, held or exported: those are the gateway's own affairs.
 TOLD = frozenset({
-    "message.accepted", "message.refused", "message.written", "message.purged", "message.forgotten", "delivery.settled", "delivery.rescued",
+    "message.accepted", "message.refused", "message.written", "message.purged", "message.forgotten",
+    "delivery.routed", "delivery.sending", "delivery.settled", "delivery.rescued",
 })  # fmt: skip
 IMPERSONAL = frozenset({"role", "certificate_sha256"})  # of a signer; the others are a person's name and numbers
 PARTS = frozenset({"document", "body", "answer"})

@@ -1,5 +1,6 @@
 """A whole gateway put together in this process, on SQLite, with a simulated ministry on a real socket."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from gateway.bootstrap import build, open_store
 from gateway.config import Settings
 from gateway.hub import Hub
 from gateway.lifecycle import State
 from gateway.model import DeliveryId, PartyCode
+from gateway.outbox.configuration import KIND
 from gateway.outbox.orders import Act, Order
 from gateway.security.devpki import generate
+from gateway.store.tables import LEDGER
 from gateway.testing import builders
 from gateway.testing.applicant import signed_application
 from gateway.testing.contents import Consignment
@@ -27,6 +31,7 @@ from gateway.testing.vnsw import read_answer
 from gateway.testing.world import until
 
 BNN = PartyCode("BNN")
+CONFIGURATIONS = select(LEDGER.c.leaf).where(LEDGER.c.kind == KIND).order_by(LEDGER.c.id)
 
 
 @pytest.fixture
@@ -101,6 +106,22 @@ def test_messages_and_their_repeats_from_many_threads_have_one_effect_each(chose
         assert answers == ["99"] * 60
         assert len(hub.queries.messages(limit=100).items) == 20
         assert {d.state for d in hub.queries.deliveries(limit=100).items} == {State.DELIVERED}
+
+
+def test_the_ledger_tells_which_configuration_is_in_force_and_of_each_change(chosen: Settings) -> None:
+    def told(hub: Hub) -> list[dict[str, Any]]:
+        return [json.loads(leaf) for (leaf,) in hub._database.read(lambda tx: tx.rows(CONFIGURATIONS))]
+
+    with running(chosen) as hub:
+        until(lambda: told(hub), "the first configuration")
+        (chosen.pki / "parties" / "BNN.pem").unlink()
+        until(lambda: len(told(hub)) > 1, "another configuration")
+    with running(chosen) as hub:
+        receive_at_once(hub, applications(chosen, 1), threads=1)
+        first, second = told(hub)
+
+    assert {name for name in first if first[name] != second[name]} == {"at", "trusted"}
+    assert (first["rules"], first["certificate"]) == (hub.rules.current.version, hub.sealer.certificate.sha256)
 
 
 def test_a_gateway_that_is_stopped_under_way_goes_on_where_it_was(chosen: Settings, ministry: RunningSimulator) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Executable
 from sqlalchemy.dialects import sqlite
 
-from gateway.outbox.sql import flow, mending
+from gateway.outbox.sql import configuration, flow, mending
 from gateway.store.queries import DELIVERY_FILTERS
 from gateway.store.tables import DELIVERIES
 
@@ -15,6 +15,7 @@ from gateway.store.tables import DELIVERIES
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
+        (configuration.LAST_TOLD, "ledger_configurations"),
         (mending.SERVED, "deliveries_by_message"),
         (flow.DUE, "deliveries_due"),
         (flow.PROBE, "deliveries_due"),
@@ -29,5 +30,5 @@ def test_statement_is_served_by_its_index(template: Path, statement: Executable,
     plan = connection.execute(f"EXPLAIN QUERY PLAN {compiled}", {**dict.fromkeys(compiled.params, 1)}).fetchall()
     connection.close()
 
-    assert f"INDEX {index} " in plan[0][3]
+    assert f"INDEX {index} " in f"{plan[0][3]} "
     assert not any("TEMP B-TREE" in step[3] for step in plan if index == "deliveries_by_party")
