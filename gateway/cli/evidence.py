@@ -32,7 +32,11 @@ Attachments = Annotated[
 Container = Annotated[Path, typer.Argument(metavar="FILE", help="A container that 'nsw evidence export' wrote.")]
 Trusted = Annotated[
     list[Path] | None,
-    typer.Option("--trust", metavar="PEM", help="The gateway's certificate or its authority's, and the time-stamp authority's."),
+    typer.Option("--trust", metavar="PEM", help="The gateway's certificate or its authority's: whoever leads to it may have sealed this."),
+]
+Also = Annotated[
+    list[Path] | None,
+    typer.Option("--also", metavar="PEM", help="A time-stamp authority's or a partner's: for stamps and answers, never for the seal."),
 ]
 
 
@@ -53,13 +57,13 @@ def export(messages: Messages, *, output: Output, attachments: Attachments = Tru
 
 
 @app.command()
-def verify(file: Container, *, trust: Trusted = None, as_json: AsJson = False) -> None:
+def verify(file: Container, *, trust: Trusted = None, also: Also = None, as_json: AsJson = False) -> None:
     """Verify a container with nothing but the file and trust anchors. Ends with 1 where any check fails."""
     if not trust:
         misuse("evidence-trust")
-    trusted = [c for path in trust for c in _certificates(path)]
+    trusted, others = ([c for path in paths or () for c in _certificates(path)] for paths in (trust, also))
     with reading(file, MAX_BYTES) as container:
-        verdict = verify_container(container, trusted)
+        verdict = verify_container(container, trusted, others)
     if as_json:
         emit(verdict.as_json(language()))
     else:

@@ -37,11 +37,14 @@ class UnknownError(Exception):
 class Case:
     """A container taken apart; what cannot be read is the problem that says so."""
 
-    def __init__(self, files: Packed, differences: tuple[Problem, ...], trusted: tuple[Certificate, ...]) -> None:
-        """Take the files, where the container is not in its one form, and whom the reader trusts."""
+    def __init__(
+        self, files: Packed, differences: tuple[Problem, ...], trusted: tuple[Certificate, ...], also: tuple[Certificate, ...] = ()
+    ) -> None:
+        """Take the files, where the container is not in its one form, and whom the reader trusts: as the gateway, and for all else."""
         self.files = files
         self.differences = differences
         self.trusted = trusted
+        self.vouching = tuple(dict.fromkeys((*trusted, *also)))
 
     @cached_property
     def seal(self) -> Seal | Problem:
@@ -77,12 +80,12 @@ class Case:
     def known_certificates(self) -> tuple[Certificate, ...]:
         """Give those the reader trusts, and those that came along."""
         sealed = self.seal.chain if isinstance(self.seal, Seal) else ()
-        return tuple(dict.fromkeys((*self.trusted, *self.certificates.values(), *sealed)))
+        return tuple(dict.fromkeys((*self.vouching, *self.certificates.values(), *sealed)))
 
     @cached_property
     def read_stamp(self) -> ReadStamp:
         """Give what reads time-stamps of signatures."""
-        return stamps.reader(Anchors(certificates=self.trusted))
+        return stamps.reader(Anchors(certificates=self.vouching))
 
     @cached_property
     def told(self) -> Sequence[tuple[MessagePart, Sequence[Leaf]]]:
@@ -125,9 +128,14 @@ class Case:
         return found
 
     def trusts(self, certificate: Certificate, at: datetime) -> bool:
-        """Say whether a certificate is trusted, or leads to one that is, could sign at a moment, and was not revoked by then."""
-        if not self._leads(certificate, at):
-            return False
+        """Say whether a certificate is the gateway's to the reader: named or led to, could sign at a moment, was not revoked by then."""
+        return self._leads(certificate, at, self.trusted) and self._stands(certificate, at)
+
+    def vouches(self, certificate: Certificate, at: datetime) -> bool:
+        """Say the same of anybody's certificate, under all whom the reader named."""
+        return self._leads(certificate, at, self.vouching) and self._stands(certificate, at)
+
+    def _stands(self, certificate: Certificate, at: datetime) -> bool:
         return all(standing.word != "revoked" for standing in self.standings.judge(certificate, at))
 
     def is_gateways(self, certificate: Certificate, at: datetime) -> bool:
@@ -135,11 +143,11 @@ class Case:
         sealed = isinstance(self.seal, Seal) and certificate == self.seal.chain[0]
         return sealed or any(certificate.sha256 == signed.head.key for signed in self.heads.values()) or self.trusts(certificate, at)
 
-    def _leads(self, certificate: Certificate, at: datetime) -> bool:
-        if certificate in self.trusted:
+    def _leads(self, certificate: Certificate, at: datetime, anchors: tuple[Certificate, ...]) -> bool:
+        if certificate in anchors:
             return certificate.valid_at(at) and may_sign(certificate)
         try:
-            Anchors(certificates=self.trusted).path(certificate, self.standings.issuers(certificate), at=at)
+            Anchors(certificates=anchors).path(certificate, self.standings.issuers(certificate), at=at)
         except NotProven:
             return False
         return True

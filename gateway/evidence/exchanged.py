@@ -187,7 +187,7 @@ def _receipt(case: Case, message: MessagePart, leaves: Sequence[Leaf], receipt: 
     elif not signers:
         yield seen("receipt-unsigned", receipt.file)
     else:
-        vouched = case.trusts(signers[0], receipt.at)
+        vouched = (case.trusts if ours else case.vouches)(signers[0], receipt.at)
         say, word = (seen, "receipt-signed") if vouched else (remark, "receipt-unvouched")
         yield say(word, receipt.file, subject=signers[0].subject)
     yield from _matched(case, message, receipt, found)

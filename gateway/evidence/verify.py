@@ -67,16 +67,17 @@ class Verdict:
         return {"valid": self.valid, "messages": list(self.messages), "checks": checks, "files": files}
 
 
-def verify_container(file: BinaryIO, trusted: Sequence[Certificate]) -> Verdict:
-    """Judge a container; `trusted` are the gateway's certificate or an authority above it, and those of time-stamp authorities.
+def verify_container(file: BinaryIO, trusted: Sequence[Certificate], also: Sequence[Certificate] = ()) -> Verdict:
+    """Judge a container; `trusted` are the gateway's certificate or an authority above it: they alone may seal and sign heads.
 
+    Time-stamp authorities and partners are named in `also`, who vouch for time-stamps and answers.
     Whatever is wrong is in the verdict, so nothing is raised but what the file itself raises.
     """
     try:
         files, differences = unpack(file)
     except GatewayError as refused:
         return Verdict(messages=(), checks=(_check(1, "container", refused.problems, {}),), files={})
-    case = Case(files, differences, tuple(dict.fromkeys(trusted)))
+    case = Case(files, differences, tuple(dict.fromkeys(trusted)), tuple(also))
     checks = tuple(_check(number, name, _judged(step, case), case.figures) for number, (name, step) in _CHECKS.items())
     record = case.record
     messages = tuple(m.id for m in record.messages) if isinstance(record, Record) else ()
@@ -163,7 +164,7 @@ def _stamps(case: Case) -> Iterator[Finding]:
             continue
         signed = read_signed(part.signed)
         try:
-            at = verify_stamp(case.files.get(part.stamp, b""), write_head(signed.head), case.trusted)
+            at = verify_stamp(case.files.get(part.stamp, b""), write_head(signed.head), case.vouching)
         except NotProven as refused:
             yield Problem(text="container.stamp", path=part.stamp, values={"cause": refused.problems[0].text})
             continue

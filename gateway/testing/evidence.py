@@ -174,9 +174,9 @@ def sealed(files: Mapping[str, bytes], key: SigningKey, *, at: datetime) -> byte
     return packed({**inside, MANIFEST: manifest(inside), PLACE: seal(digests, key, at=at)})
 
 
-def verified(data: bytes, trusted: Iterable[Certificate]) -> Verdict:
+def verified(data: bytes, trusted: Iterable[Certificate], *, also: Iterable[Certificate] = ()) -> Verdict:
     """Verify a container."""
-    return verify_container(BytesIO(data), tuple(trusted))
+    return verify_container(BytesIO(data), tuple(trusted), tuple(also))
 
 
 def _signer(role: str, key: SigningKey) -> Signer:

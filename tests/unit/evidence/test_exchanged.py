@@ -173,13 +173,13 @@ def answered(court: Court) -> Files:
 def test_receipts_of_both_sides_hold_and_their_signers_are_told(court: Court, profile: str) -> None:
     container = packed(exchanged(court, profile=profile))
 
-    alone, vouched = verified(container, court.anchors), verified(container, (*court.anchors, *court.bench.relay.certificates))
+    alone, vouched = verified(container, court.anchors), verified(container, court.anchors, also=court.bench.relay.certificates)
 
     assert (alone.valid, vouched.valid) == (True, True)
     detail = check(alone, 15).detail("en")
     assert "2 answers, 2 of them signed" in detail
     assert "answer.bin: Signed by CN=NSW Gateway (development),C=VN, who is trusted." in detail
-    assert "reply.bin: Signed by CN=HQ (development),C=VN, for whom nobody named with --trust vouches." in detail
+    assert "reply.bin: Signed by CN=HQ (development),C=VN, for whom nobody named with --trust or --also vouches." in detail
     assert [check(verdict, 15).doubtful for verdict in (alone, vouched)] == [True, False]
 
 

@@ -130,6 +130,13 @@ def test_a_stranger_who_seals_it_anew_is_refused(court: Court, files: Files) -> 
     assert failed(verified(forged, court.anchors)) == {3}
 
 
+def test_whoever_is_trusted_for_stamps_and_answers_alone_seals_nothing(court: Court, files: Files) -> None:
+    forged = sealed(files, court.bench.relay, at=court.time())
+
+    assert failed(verified(forged, court.anchors, also=court.bench.relay.certificates)) == {3}
+    assert failed(verified(packed(files), court.bench.relay.certificates, also=court.anchors)) == {3, 9}
+
+
 def test_nobody_is_trusted_who_is_not_named(court: Court, container: bytes) -> None:
     assert failed(verified(container, ())) == {3, 9}
     assert failed(verified(container, court.bench.portal.certificates)) == {3, 9}
@@ -285,7 +292,7 @@ def test_a_stamped_head_is_proved_in_time(fresh: Court, authority: StampAuthorit
         fresh.stamps.renew(Authorities([url], HttpTransport(), lambda: authority.anchors), every=timedelta(minutes=10))
     container = fresh.export(message)
 
-    trusted = verified(container, (*fresh.anchors, *authority.anchors))
+    trusted = verified(container, fresh.anchors, also=authority.anchors)
     untrusted = verified(container, fresh.anchors)
 
     assert trusted.valid
