@@ -1,6 +1,7 @@
 """GET /api/v1/messages/{id}/attachments: what came beside a message, and its content as a stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -13,15 +14,17 @@ from gateway.model import Attachment, Channel
 from gateway.store.viewer import Viewer
 
 from .filters import MessagePath
-from .gate import Gate
+from .gate import Gate, label
 from .messages import record_look, visible
 from .responses import refusals
+from .turns import Streamed, Turns
 from .views import AttachmentList, AttachmentView
 
 if TYPE_CHECKING:
     from gateway.hub import Hub
 
 OPAQUE = "application/octet-stream"
+MOST, MOST_OF_ONE = 128, 32  # under way at once, in all and to one caller; each holds some 3 MB
 Number = Annotated[int, Path(ge=1, le=1000, description="which one, from 1, as they came")]
 _CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": {OPAQUE: {}}, "description": "the bytes as received"}}
 
@@ -29,7 +32,7 @@ _CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": {OPAQUE: {}}, "des
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Show what came beside messages to those with the role "content"; a party that collects fetches its own."""
     routes = APIRouter(prefix="/api/v1", tags=["messages"])
-    caller = gate.needs("content", "collector")
+    caller, turns = gate.needs("content", "collector"), Turns(most=MOST, of_one=MOST_OF_ONE, busy=_busy)
 
     def reader(channel: Annotated[Channel, Depends(caller)]) -> Channel:
         return channel if "content" in channel.roles else gate.belonging(channel)  # who only collects, collects for a party
@@ -56,9 +59,11 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         beside = of(channel, message)
         if number > len(beside):
             raise NotValid(Code.NOT_FOUND, Problem(text="web.no-attachment", values={"number": str(number)}))
-        begun = _begun(hub.attachments.read(beside[number - 1]))
-        record_look(hub, channel, message, f"attachment-{number}")
-        return StreamingResponse(begun, media_type=OPAQUE, headers=_headers(beside[number - 1]))
+        with ExitStack() as opened:
+            opened.enter_context(turns.one(label(channel)))
+            begun = _begun(hub.attachments.read(beside[number - 1]))
+            record_look(hub, channel, message, f"attachment-{number}")
+            return Streamed(begun, opened.pop_all(), media_type=OPAQUE, headers=_headers(beside[number - 1]))
 
     def of(channel: Channel, message: str) -> tuple[Attachment, ...]:
         viewer = Viewer(party=channel.party, content=True)
@@ -88,3 +93,7 @@ def _headers(attachment: Attachment) -> dict[str, str]:
         "content-disposition": f"attachment; filename*=UTF-8''{quote(attachment.name, safe='')}",
         "digest": f"sha-256={attachment.sha256}",
     }
+
+
+def _busy(values: Mapping[str, str]) -> Problem:
+    return Problem(text="web.attachments-busy", values=values)

@@ -1,9 +1,7 @@
 """GET /api/v1/messages/{id}/evidence: the container that proves a message, for whom the message concerns."""
 
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from io import SEEK_END
 from tempfile import SpooledTemporaryFile
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from gateway.errors import Code, NotValid, Problem, Unavailable
 from gateway.evidence.packing import CHUNK, MIMETYPE
@@ -21,6 +18,7 @@ from .filters import MessagePath
 from .gate import Gate, label
 from .messages import visible
 from .responses import refusals
+from .turns import Streamed, Turns
 
 if TYPE_CHECKING:
     from gateway.hub import Hub
@@ -33,7 +31,7 @@ _CONTENT = {"content": {MIMETYPE: {"schema": {"type": "string", "format": "binar
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Give containers to those with the role "content", for documents are in them; a party gets what store/viewer.py says of its own."""
     routes = APIRouter(prefix="/api/v1", tags=["evidence"])
-    content, turns = gate.needs("content"), _Turns()
+    content, turns = gate.needs("content"), Turns(most=MOST, of_one=MOST_OF_ONE, busy=_busy)
 
     @routes.get(
         "/messages/{message}/evidence",
@@ -58,42 +56,17 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
             except OSError as error:
                 values = {"cause": type(error).__name__}
                 raise Unavailable(Code.UNAVAILABLE, Problem(text="web.container-disk", values=values)) from error
-            return _Sent(cast("BinaryIO", file), opened.pop_all(), message)
+            return _sent(cast("BinaryIO", file), opened.pop_all(), message)
 
     return routes
 
 
-class _Turns:
-    """Containers under way, by caller: each lies on the disk until its reader, who may be slow on purpose, has it."""
-
-    def __init__(self) -> None:
-        self._taken: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def one(self, caller: str) -> Iterator[None]:
-        """Let one more be made and sent; raises Unavailable where there are as many as may be."""
-        with self._lock:
-            if self._taken[caller] >= MOST_OF_ONE or self._taken.total() >= MOST:
-                raise Unavailable(Code.UNAVAILABLE, Problem(text="web.containers-busy", values={"limit": str(MOST_OF_ONE)}))
-            self._taken[caller] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._taken[caller] -= 1
-                self._taken += Counter()  # drops who has none
+def _sent(file: BinaryIO, opened: ExitStack, message: str) -> Streamed:
+    """Send a container from its beginning."""
+    headers = {"content-disposition": f'attachment; filename="{message}.asice"', "content-length": str(file.seek(0, SEEK_END))}
+    file.seek(0)
+    return Streamed(iter(partial(file.read, CHUNK), b""), opened, media_type=MIMETYPE, headers=headers)
 
 
-class _Sent(StreamingResponse):
-    """A container on its way; the file is closed whether or not the caller stays until its end."""
-
-    def __init__(self, file: BinaryIO, opened: ExitStack, message: str) -> None:
-        headers = {"content-disposition": f'attachment; filename="{message}.asice"', "content-length": str(file.seek(0, SEEK_END))}
-        file.seek(0)
-        super().__init__(iter(partial(file.read, CHUNK), b""), media_type=MIMETYPE, headers=headers)
-        self._opened = opened
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._opened:
-            await super().__call__(scope, receive, send)
+def _busy(values: Mapping[str, str]) -> Problem:
+    return Problem(text="web.containers-busy", values=values)
