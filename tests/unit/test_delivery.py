@@ -111,14 +111,9 @@ def carrier(rules: RuleSet, told: Told, agency: Agency, wire: Wire, *, endpoint:
     known = replace(rules, spellings={**rules.spellings, "BNN": party}, routes={})
     return Delivery(
         outbox=told,  # type: ignore[arg-type]  # only what delivery calls
-        adapters={"agency": agency},
-        rules=lambda: known,
-        sealer=Unsealed(),
-        transport=wire,
-        prover=Prover(Trust(Path("/nowhere")), lambda: NOW, rules.zone),
-        clock=lambda: NOW,
-        watch=lambda _event, _fields: None,
-    )
+        adapters={"agency": agency}, rules=lambda: known, sealer=Unsealed(), transport=wire,
+        prover=Prover(Trust(Path("/nowhere")), lambda: NOW, rules.zone), clock=lambda: NOW, watch=lambda _event, _fields: None,
+    )  # fmt: skip
 
 
 def _bnn(rules: RuleSet) -> Party:
@@ -130,15 +125,9 @@ def _bnn(rules: RuleSet) -> Party:
 def a_claim(*, state: State = State.QUEUED, attempt: int = 1, reference: str = "") -> Claim:
     return Claim(
         delivery=builders.envelope().id,  # type: ignore[arg-type]  # any id
-        token=os.urandom(4).hex(),
-        until=NOW + timedelta(seconds=90),
-        state=state,
-        attempt=attempt,
-        party=PartyCode("BNN"),
-        route="to-BNN",
-        reference=reference,
-        message=builders.envelope().id,
-    )
+        token=os.urandom(4).hex(), until=NOW + timedelta(seconds=90), state=state, attempt=attempt, party=PartyCode("BNN"), route="to-BNN",
+        reference=reference, message=builders.envelope().id,
+    )  # fmt: skip
 
 
 def test_delivered_is_noted_before_it_is_sent_and_settled_after(rules: RuleSet) -> None:
@@ -359,7 +348,7 @@ def test_reply_signed_beside_is_proved_and_its_first_part_decoded(rules: RuleSet
 # --- a signed reply is held to what was sent -------------------------------------------------------------------------
 
 
-class Ministry(Agency):
+class Ministry(AskedLater):
     """An adapter that speaks as the gateway's own door does; its agency may be asked later, and may sign what it answers."""
 
     def __init__(self) -> None:
@@ -368,9 +357,6 @@ class Ministry(Agency):
     def encode(self, envelope: Envelope, route: Route) -> Request:
         self.encoded += 1
         return client.encode(GATEWAY, envelope, route)
-
-    def poll(self, reference: str, route: Route) -> Request:
-        return Request(endpoint=route.endpoint, action="", body=reference.encode())
 
     def signed_part(self, reply: Reply) -> bytes | None:
         return client.signed_part(GATEWAY, reply)

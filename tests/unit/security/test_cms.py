@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from gateway.errors import GatewayError
 from gateway.model import Concession, SealProfile
@@ -243,7 +243,7 @@ def test_sig_52_certificate_that_did_not_come_along_is_refused(bench: Bench, sig
 @pytest.mark.parametrize("name", [b"\xa3\x00", b"\xa5\x00"])  # of kinds that no library reads: x400Address, ediPartyName
 def test_sig_52_certificate_with_names_that_cannot_be_read_is_refused(bench: Bench, signature: bytes, name: bytes) -> None:
     key, subject = private_key_of(bench.portal), bench.portal.certificates[0].x509.subject
-    names = x509.UnrecognizedExtension(x509.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, der.write(der.SEQUENCE, name))
+    names = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, der.write(der.SEQUENCE, name))
     odd = signed_certificate(key, key, subject, subject, extensions=((names, False),))
     by_key = replace(cms.read_detached(signature), certificates=(odd,), signer=der.read(der.write(0x80, bytes(20))))
 

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 
 from gateway.errors import NotProven
 from gateway.security import certificates, der
@@ -272,7 +273,7 @@ def test_62_list_that_no_library_reads_is_not_believed(server: RevocationServer,
     whole = x509.load_pem_x509_crl(server.authority.revoke(now=NOW))
     other_version = whole.public_bytes(Encoding.DER).replace(b"\x02\x01\x01", b"\x02\x01\x05", 1)
     place = der.write(der.SEQUENCE, der.write(0xA0, der.write(0xA0, name)))
-    point = x509.UnrecognizedExtension(x509.ExtensionOID.ISSUING_DISTRIBUTION_POINT, place)
+    point = x509.UnrecognizedExtension(ExtensionOID.ISSUING_DISTRIBUTION_POINT, place)
     builder = x509.CertificateRevocationListBuilder().issuer_name(whole.issuer).last_update(NOW).next_update(NOW + LIST_FOR)
     by_anybody = builder.add_extension(point, critical=True).sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
 
