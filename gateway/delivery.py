@@ -27,7 +27,7 @@ from .routing.router import route_named
 from .routing.rules import RuleSet
 from .security import beside
 from .security.prover import Prover
-from .security.replies import check_about
+from .security.replies import check_about, unsigned
 from .xml.receipts import envelope_in
 
 SIGNATURE_MARK = b"SignatureValue"  # what every XML signature holds, escaped or not
@@ -87,7 +87,7 @@ class Delivery:
             with asking:
                 reply = self.transport.send(request, timeout=min(route.timeout, within or route.timeout))  # 10
             took = self.clock() - asked_at
-            return self._heard(reply, claim, adapter, route, written), reply, took  # 11, 12
+            return self._heard(reply, claim, adapter, route, written), reply, took
         except StaleClaim:
             raise
         except GatewayError as error:
@@ -105,18 +105,27 @@ class Delivery:
         return adapter.poll(claim.reference, route)
 
     def _heard(self, reply: Reply, claim: Claim, adapter: Adapter, route: Route, written: Request) -> Outcome:
-        """Say what a reply says, which is decoded first and counts only where it is proved; raises NotProven."""
+        """Prove a reply and read it; of a partner that signs its answers, only what is proved counts as its word. Raises NotProven."""
         parted = beside.read(reply.body)
         inner = replace(reply, body=parted[0]) if parted else reply
-        outcome = adapter.decode(inner)
-        demanded = isinstance(outcome, VERDICTS) and (adapter.profile.replies_signed or route.party.sends.replies_signed)
-        if demanded or parted or SIGNATURE_MARK in inner.body:  # without a look inside, most replies show that nobody signed them
-            signed = adapter.signed_part(inner) if isinstance(adapter, SignsReplies) else None
-            secured = inner.body if SECURITY_MARK in inner.body else b""
-            proof = self.prover.prove_reply(signed, route.party, demanded=demanded, message=secured, beside=parted)
-            if signed and proof:
-                self._match(signed, claim, adapter, route, written)
+        proved = self._prove(inner, parted, claim, adapter, route, written)  # 11
+        outcome = adapter.decode(inner)  # 12
+        if not proved and isinstance(outcome, VERDICTS) and (adapter.profile.replies_signed or route.party.sends.replies_signed):
+            raise unsigned(route.party.code)
         return outcome
+
+    def _prove(
+        self, reply: Reply, parted: tuple[bytes, bytes] | None, claim: Claim, adapter: Adapter, route: Route, written: Request
+    ) -> bool:
+        """Prove what is signed of a reply, and that it is about what was sent; says whether anything is. Raises NotProven."""
+        if not parted and SIGNATURE_MARK not in reply.body:
+            return False  # without a look inside: most replies show that nobody signed them
+        signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
+        secured = reply.body if SECURITY_MARK in reply.body else b""
+        proof = self.prover.prove_reply(signed, route.party, message=secured, beside=parted)
+        if signed and proof:
+            self._match(signed, claim, adapter, route, written)
+        return proof is not None
 
     def _match(self, signed: bytes, claim: Claim, adapter: Adapter, route: Route, written: Request) -> None:
         """Hold a proved reply to what was sent, which after a poll is written once more; raises NotProven where it is about another."""

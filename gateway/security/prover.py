@@ -75,12 +75,12 @@ class Prover:
         )  # fmt: skip
 
     def prove_reply(
-        self, payload: bytes | None, party: Party, *, demanded: bool, message: bytes = b"", beside: tuple[bytes, bytes] | None = None
+        self, payload: bytes | None, party: Party, *, message: bytes = b"", beside: tuple[bytes, bytes] | None = None
     ) -> Verified | MessageProof | cms.Proof | None:
         """Prove what a partner answered; `payload` is the envelope in its reply, None where there is none. Gives None where it is unsigned.
 
         `message` is the SOAP message around it, where that has a security header; `beside` are a body and the detached signature
-        that came with it. Raises NotProven where a signature is not the partner's own or not good, and where one is demanded and missing.
+        that came with it. Raises NotProven where a signature is not the partner's own or not good.
         """
         at, registered = self._clock(), partial(self._is_partners, party)
         terms = _terms(party, self._trust.registry, at=at)
@@ -92,9 +92,6 @@ class Prover:
             return verifier.verify_system(found, at=at, registered=registered, terms=terms)
         if message and wss.is_demanded(message):
             return wss.verify(message, at=at, registered=registered, policy=terms.policy, skew=terms.skew)
-        # (26) who signs its replies signs each of them
-        if demanded and proof is None:
-            raise NotProven(Code.SIGNATURE, Problem(text="signature.reply-unsigned", values={"check": "26", "sender": party.code}))
         return proof
 
     def _message(self, opened: Opened, case: _Case, terms: Terms) -> MessageProof | None:

@@ -5,6 +5,12 @@ from gateway.model import PartyCode
 from gateway.xml.receipts import differences, subject_of
 
 
+def unsigned(sender: PartyCode) -> NotProven:
+    """Make the refusal of an answer without a signature, of a partner that signs its answers."""
+    # (26) who signs its replies signs each of them
+    return NotProven(Code.SIGNATURE, Problem(text="signature.reply-unsigned", values={"check": "26", "sender": sender}))
+
+
 def check_about(told: bytes, *, sent: bytes, sender: PartyCode) -> None:
     """Refuse a proved envelope that is about another message than the envelope that was sent; what is no envelope is about none.
 

@@ -182,10 +182,10 @@ class Desk:
             warnings=(),
         )
 
-    def prove_reply(self, payload: bytes | None, party: Party, *, demanded: bool) -> None:
+    def prove_reply(self, payload: bytes | None, party: Party, **_about: object) -> None:
         """Believe partners that write the word, and no other."""
         self._stage.point("prove reply")
-        _ = party, demanded
+        _ = party
         if payload == b"forged":
             raise NotProven(Code.SIGNATURE, Problem(text="signature.digest"))
         self._doubt()

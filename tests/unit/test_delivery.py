@@ -444,7 +444,7 @@ def test_what_is_signed_for_the_partner_is_what_its_receipt_is_held_to(rules: Ru
 
 
 @pytest.mark.parametrize("demands", [True, False])
-def test_partner_that_signs_its_answers_is_held_to_it(rules: RuleSet, pki: Path, *, demands: bool) -> None:
+def test_sig_26_partner_that_signs_its_answers_is_held_to_it(rules: RuleSet, pki: Path, *, demands: bool) -> None:
     unsigned = receipt(builders.envelope().document.content, None, number="7", at=NOW)
     signs = replace(_bnn(rules).sends, replies_signed=demands)
 

@@ -140,9 +140,9 @@ def test_signed_message_around_a_reply_proves_it(bench: Bench) -> None:
     prover = Prover(bench.trust, lambda: NOW, ZONE)
     reply = opened(bench)
 
-    assert prover.prove_reply(reply.payload, builders.party("NSW"), demanded=True, message=reply.message)
+    assert prover.prove_reply(reply.payload, builders.party("NSW"), message=reply.message)
     with pytest.raises(GatewayError):
-        prover.prove_reply(reply.payload, builders.party("BNN"), demanded=True, message=reply.message)
+        prover.prove_reply(reply.payload, builders.party("BNN"), message=reply.message)
 
 
 # --- documents with a signature beside them ------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_signature_beside_a_reply_proves_it(bench: Bench) -> None:
     prover, body = Prover(bench.trust, lambda: NOW, ZONE), b'{"state": "accepted"}'
     signed = cms.sign(body, bench.portal, at=NOW)
 
-    assert prover.prove_reply(None, builders.party("NSW"), demanded=True, beside=(body, signed))
+    assert prover.prove_reply(None, builders.party("NSW"), beside=(body, signed))
     for party, answer, signature in (("BNN", body, signed), ("NSW", body + b" ", signed), ("NSW", body, b""), ("NSW", body, b"0")):
         with pytest.raises(GatewayError):
-            prover.prove_reply(None, builders.party(party), demanded=False, beside=(answer, signature))
+            prover.prove_reply(None, builders.party(party), beside=(answer, signature))

@@ -178,32 +178,27 @@ def prover(bench: Bench) -> Prover:
     return Prover(bench.trust, lambda: NOW, UTC)
 
 
-def test_sig_26_reply_of_the_partner_is_proved(bench: Bench) -> None:
-    found = prover(bench).prove_reply(bench.signed(person=False), PORTAL, demanded=True)
+def test_reply_of_the_partner_is_proved(bench: Bench) -> None:
+    found = prover(bench).prove_reply(bench.signed(person=False), PORTAL)
 
     assert found is not None
     assert found.subject == bench.portal.certificates[0].subject
 
 
 @pytest.mark.parametrize("payload", [None, b"not xml", b"<Envelope/>"])
-def test_sig_26_unsigned_reply_is_refused_where_a_signature_is_demanded(bench: Bench, payload: bytes | None) -> None:
+def test_unsigned_reply_proves_nothing(bench: Bench, payload: bytes | None) -> None:
+    assert prover(bench).prove_reply(payload, PORTAL) is None
+
+
+def test_reply_signed_by_another_is_refused(bench: Bench) -> None:
     with pytest.raises(GatewayError) as refused:
-        prover(bench).prove_reply(payload, PORTAL, demanded=True)
-
-    assert check_of(refused.value) == "26"
-    assert prover(bench).prove_reply(payload, PORTAL, demanded=False) is None
-
-
-@pytest.mark.parametrize("demanded", [True, False])
-def test_reply_signed_by_another_is_refused_whatever_is_demanded(bench: Bench, *, demanded: bool) -> None:
-    with pytest.raises(GatewayError) as refused:
-        prover(bench).prove_reply(bench.signed(person=False, system=bench.relay), PORTAL, demanded=demanded)
+        prover(bench).prove_reply(bench.signed(person=False, system=bench.relay), PORTAL)
 
     assert check_of(refused.value) == "18"
 
 
-def test_changed_reply_is_refused_though_no_signature_is_demanded(bench: Bench) -> None:
+def test_changed_reply_is_refused(bench: Bench) -> None:
     with pytest.raises(GatewayError) as refused:
-        prover(bench).prove_reply(bench.signed(person=False).replace(b"<version>1.0", b"<version>2.0"), PORTAL, demanded=False)
+        prover(bench).prove_reply(bench.signed(person=False).replace(b"<version>1.0", b"<version>2.0"), PORTAL)
 
     assert check_of(refused.value) == "16"
