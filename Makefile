@@ -37,10 +37,10 @@ demo: setup ## play the journey once, observed from outside; JSON=1 for one JSON
 	@$(BIN)/nsw demo $(JSON_OPTION)
 
 test: setup ## the tests, at most 5 minutes
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-full: setup ## the longer suites, which make test leaves out
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
 
 simulate: setup ## the whole flow under faults, in an order drawn from SEED, for STEPS, over STORE=memory or sqlite; the last line is JSON
 	@$(BIN)/python -m tests.simulation $(SEED) $(STEPS) $(STORE)
