@@ -1,6 +1,7 @@
 """What acceptance and integration tests share: the outside test data, and one living world a test process."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -73,6 +74,20 @@ def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
     """Give a PostgreSQL database with the gateway's tables, empty, for one test."""
     with fresh_database(postgres_server, template=postgres_template) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a file that has the gateway's tables, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "gateway.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """Give an SQLite database with the gateway's tables, empty, for one test."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'gateway.db')}"
 
 
 @pytest.fixture(scope="session")

@@ -233,6 +233,7 @@ def test_rules_that_do_not_pass_never_replace_those_in_force_and_are_shown(gatew
     until(lambda: gateway.ask("GET", "/health/ready").status == 200, "good rules again")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"\xff\xfe not UTF-8", b"[endpoints", b"endpoints = 1", b'[[party]]\ncode = "NSW"'])
 def test_no_rule_file_whatever_it_holds_stops_the_gateway(gateway: RunningGateway, home: Path, content: bytes) -> None:
     strange = home / "rules" / "strange.toml"

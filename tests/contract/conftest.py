@@ -12,7 +12,6 @@ from gateway.outbox.payloads import Payloads
 from gateway.ports import Database, Outbox
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
-from gateway.store.migrate import upgrade
 from gateway.testing.settling import Time
 from gateway.testing.staff import Staff, staff_at
 
@@ -23,16 +22,15 @@ def time() -> Time:
 
 
 def _opened(url: str, time: Time) -> Iterator[Database]:
-    upgrade(url)
     database = open_database(url, clock=time)
     yield database
     database.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest, time: Time) -> Iterator[Database]:
     """Each database, empty."""
-    yield from _opened(_url(request, tmp_path), time)
+    yield from _opened(_url(request), time)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -43,7 +41,7 @@ def manned(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterat
         yield memory, memory
         return
     payloads = Payloads(cipher=FileCipher(tmp_path / "keys", entropy=os.urandom))
-    for database in _opened(_url(request, tmp_path), time):
+    for database in _opened(_url(request), time):
         outbox = SqlOutbox(database, payloads, clock=time, entropy=os.urandom, wake=time.wake)
         yield outbox, staff_at(database, payloads, wake=time.wake)
 
@@ -58,5 +56,5 @@ def staff(manned: tuple[Outbox, Staff]) -> Staff:
     return manned[1]
 
 
-def _url(request: pytest.FixtureRequest, folder: Path) -> str:
-    return str(request.getfixturevalue("postgres_url")) if request.param == "postgresql" else f"sqlite:///{folder}/gateway.db"
+def _url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("postgres_url" if request.param == "postgresql" else "sqlite_url"))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ def test_claim_that_was_not_heard_of_is_sent_by_nobody_until_its_lease_ends(line
 def test_settle_that_was_not_heard_of_stands(line: Proxy, far: Node, near: Node) -> None:
     near.outbox.record(make_entry())
     [claim] = far.outbox.claim({BNN: 1})
+    claim = replace(claim, patience=SHORT)  # for which its settling waits, with the line cut
 
     cut_after(line, lambda: far.settle(claim))
     assert near.sees(STATES, ENDED)

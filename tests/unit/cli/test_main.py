@@ -78,6 +78,7 @@ def test_terminal_gets_long_text_wrapped_under_its_beginning(
 # --- as a process ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # as many processes as there are verdicts
 def test_process_ends_with_the_verdict_and_speaks_json_on_standard_output_only(home: Path, write: Write, pretty: bytes) -> None:
     good, bad = write("good.xml", pretty), write("bad.xml", pretty.replace(b">960<", b">x<"))
 

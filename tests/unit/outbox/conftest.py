@@ -1,7 +1,6 @@
 """What staff work with, over each database."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from gateway.ports import Database
 from gateway.routing.rules import RuleSet, load
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
-from gateway.store.migrate import upgrade
 from gateway.testing.aging import Aging
 from gateway.testing.desk import Desk, Time
 from gateway.xml.shipped import shipped
@@ -28,20 +26,9 @@ def clock() -> Time:
     return Time()
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database, migrated once."""
-    path = tmp_path_factory.mktemp("template") / "gateway.db"
-    upgrade(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def database(request: pytest.FixtureRequest, template: Path, tmp_path: Path, clock: Time) -> Iterator[Database]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/gateway.db"
-    if request.param == "sqlite":
-        shutil.copy(template, tmp_path / "gateway.db")
-    opened = open_database(url, clock=clock)
+def database(request: pytest.FixtureRequest, clock: Time) -> Iterator[Database]:
+    opened = open_database(request.getfixturevalue("postgres_url" if request.param == "postgresql" else "sqlite_url"), clock=clock)
     yield opened
     opened.close()
 

@@ -24,9 +24,9 @@ from gateway.store.tables import DELIVERIES
         (DELIVERIES.select().where(DELIVERY_FILTERS["party"]).order_by(DELIVERIES.c.position.desc()), "deliveries_by_party"),
     ],
 )
-def test_statement_is_served_by_its_index(template: Path, statement: Executable, index: str) -> None:
+def test_statement_is_served_by_its_index(sqlite_template: Path, statement: Executable, index: str) -> None:
     compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))  # type: ignore[attr-defined]
-    connection = sqlite3.connect(template)
+    connection = sqlite3.connect(sqlite_template)
     plan = connection.execute(f"EXPLAIN QUERY PLAN {compiled}", {**dict.fromkeys(compiled.params, 1)}).fetchall()
     connection.close()
 

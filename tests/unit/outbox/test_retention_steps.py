@@ -132,6 +132,7 @@ ACTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(acts=ACTS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_open_held_or_within_its_period_is_ever_purged(tmp_path_factory: pytest.TempPathFactory, acts: list[str]) -> None:

@@ -17,7 +17,6 @@ from gateway.outbox.payloads import Payloads
 from gateway.ports import Database, DossierMove, Entry, Tx
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
-from gateway.store.migrate import upgrade
 from gateway.store.queries import MAX_PAGE, SEARCHES, Backlog, Queries
 from gateway.testing import builders
 from gateway.testing.contents import Consignment
@@ -79,8 +78,7 @@ class Shelf:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/gateway.db"
-    upgrade(url)
+    url = request.getfixturevalue("postgres_url" if request.param == "postgresql" else "sqlite_url")
     made: list[Shelf] = []
     database = open_database(url, clock=lambda: made[0].now)
     payloads = Payloads(cipher=FileCipher(tmp_path / "keys", entropy=os.urandom))
