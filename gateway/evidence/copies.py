@@ -17,6 +17,7 @@ from typing import IO
 from gateway.errors import Code, NotReadable, Problem, Unavailable
 from gateway.security.certificates import Certificate
 from gateway.security.keys import SigningKey
+from gateway.store.disk import sync
 
 from .heads import MAX_HEADS_BYTES, SignedHead, made_by, read_file, read_signed, write_head, write_signed
 
@@ -135,8 +136,8 @@ class Journal:
                 raise OSError(errno.ENOSPC, "cut off")  # noqa: TRY301  # a full disk takes the beginning, and says so of the rest only
             os.fsync(self._file.fileno())
             if end == 0:
-                _sync_folder(self._path.parent)  # the file's name must outlast a power loss, too
-                _sync_folder(self._path.parent.parent)
+                sync(self._path.parent)  # the file's name must outlast a power loss, too
+                sync(self._path.parent.parent)
         except OSError as error:
             raise _closed(self._path, type(error).__name__) from error
 
@@ -203,14 +204,6 @@ def _is_torn(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return True
     return False
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unreadable() -> NotReadable:

@@ -18,6 +18,7 @@ from typing import Any
 
 from gateway.errors import Code, NotReadable, Problem, Unavailable
 from gateway.ports import Cipher
+from gateway.store.disk import sync
 
 MAGIC = b"nsw archive 1\n"
 MANIFEST = "manifest.json"
@@ -79,7 +80,7 @@ def write_archive(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -101,7 +102,7 @@ def remove_archive(path: Path) -> bool:
             return False
         path.with_name(f".{path.name}.part").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError:
         return False
     return True
@@ -137,15 +138,6 @@ def _damaged(listed: Sequence[Mapping[str, Any]], contents: Mapping[str, bytes])
 def _written(file: zipfile.ZipFile, name: str, content: bytes) -> dict[str, object]:
     file.writestr(name, content)
     return {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _sync(folder: Path) -> None:
-    """Put a folder's entries on disk: a file that a power loss takes back would take what was purged with it."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _no_archive() -> NotReadable:

@@ -13,6 +13,7 @@ from threading import get_ident
 
 from gateway.errors import Code, Conflict, GatewayError, NotValid, Problem, Unavailable
 from gateway.ports import Entropy
+from gateway.store.disk import sync
 
 KEY_BYTES = 32
 FIRST_KEY = "content-1"
@@ -113,7 +114,7 @@ def forget(folder: Path, name: str) -> None:
     """Remove a key for good; the caller made sure that nothing is under it. Raises what check_old raises."""
     check_old(folder, name)
     key_file(folder, name).unlink()
-    _sync(folder)
+    sync(folder)
 
 
 def _present(folder: Path) -> str:
@@ -156,7 +157,7 @@ def _mark(folder: Path, name: str) -> None:
     part = _part(folder, MARK)
     _write(part, lambda _: f"{name}\n".encode("ascii"))
     part.replace(folder / MARK)
-    _sync(folder)
+    sync(folder)
 
 
 def _place(folder: Path, name: str, key: Entropy) -> None:
@@ -169,7 +170,7 @@ def _place(folder: Path, name: str, key: Entropy) -> None:
     with suppress(FileExistsError):
         path.hardlink_to(part)  # fails where another process was first
     part.unlink()
-    _sync(folder)  # a key that a power loss takes back would take all content with it
+    sync(folder)  # a key that a power loss takes back would take all content with it
 
 
 def _part(folder: Path, name: str) -> Path:
@@ -182,11 +183,3 @@ def _write(path: Path, content: Entropy) -> None:
         file.write(content(KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from gateway.store.disk import sync
+
 _MODE = 0o600  # certificates too: one rule for the whole folder
 
 
@@ -15,3 +17,4 @@ def put(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    sync(path.parent)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.errors import Code, Problem, Unavailable
+from gateway.store.disk import sync
 
 from .keeping import CHUNK, missing
 
@@ -29,7 +30,7 @@ class FolderStore:
         self._folder = folder
         try:
             (folder / GROWING).mkdir(parents=True, exist_ok=True, mode=0o700)
-            _sync(folder.parent)
+            sync(folder.parent)
         except OSError as error:
             raise _away(error) from error
 
@@ -46,11 +47,11 @@ class FolderStore:
         """Write it through to the disk and put it in its place; raises Unavailable."""
         growing, place = self._growing(upload), self._place(upload, digest)
         try:
-            _sync(growing)
+            sync(growing)
             place.parent.mkdir(exist_ok=True, mode=0o700)
             growing.replace(place)
             for folder in (place.parent, self._folder):  # the folder of two digits may be new
-                _sync(folder)
+                sync(folder)
         except OSError as error:
             raise _away(error) from error
 
@@ -69,7 +70,7 @@ class FolderStore:
             for path in (self._growing(upload), *([self._place(upload, digest)] if digest else [])):
                 if path.exists():
                     path.unlink(missing_ok=True)
-                    _sync(path.parent)  # a file that a power loss brings back would be nobody's
+                    sync(path.parent)  # a file that a power loss brings back would be nobody's
         except OSError as error:
             raise _away(error) from error
 
@@ -90,14 +91,6 @@ def _chunk(file: BinaryIO) -> bytes:
 
 def _none(digest: str, number: int) -> bytes:
     raise missing(f"{FolderStore.name}:{digest[:12]}/{number}")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _away(error: OSError) -> Unavailable:
