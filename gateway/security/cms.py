@@ -9,17 +9,16 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-
-from gateway.model import Signer
 
 from . import certificates, der
 from .certificates import Certificate
 from .keys import SigningKey, verify_value
 from .policy import GATEWAY, MAX_CERTIFICATES, Method, Policy
+from .proofs import SystemProof
 from .refusal import refusal
 from .shape import check_key
 from .verifier import CLOCK_SKEW, check_validity
@@ -67,28 +66,14 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class Proof(SystemProof):
     """A CMS signature for which every check passed: whose certificate signed, and when it says that it did."""
 
-    certificate: Certificate
+    profile: ClassVar[str] = "cms-detached"
+    covers: ClassVar[str] = COVERS
+
     others: tuple[Certificate, ...]
     signed_at: datetime | None
-
-    @property
-    def profile(self) -> str:
-        """The profile's name, as parties.toml has it."""
-        return "cms-detached"
-
-    @property
-    def subject(self) -> str:
-        """Who signed, in RFC 4514 form."""
-        return self.certificate.subject
-
-    @property
-    def signer(self) -> Signer:
-        """What is recorded with the message."""
-        leaf = self.certificate
-        return Signer(role="system", subject=leaf.subject, tax_code=leaf.tax_code, certificate_sha256=leaf.sha256, covers=(COVERS,))
 
 
 # --- signing -----------------------------------------------------------------------------------------------------------

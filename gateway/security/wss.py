@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from lxml import etree
 from lxml.etree import _Element
 
-from gateway.model import Signer
 from gateway.xml.canonical import canonical, digest, needed_prefixes, value_prefixes
 from gateway.xml.namespaces import DS, EXC_C14N, SOAP11, SOAP12, WSSE, WSU
 from gateway.xml.parse import parse
@@ -24,6 +24,7 @@ from .certificates import Certificate
 from .foreign import Foreign, Reference
 from .keys import SigningKey, verify_value
 from .policy import GATEWAY, XMLENC, Method, Policy
+from .proofs import SystemProof
 from .refusal import refusal
 from .shape import SIGNATURE, check_key
 from .verifier import CLOCK_SKEW, check_validity
@@ -43,27 +44,13 @@ _COVERS = "/soap:Envelope/soap:Body"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MessageProof:
+class MessageProof(SystemProof):
     """A SOAP message for which every check passed: whose certificate signed it, and when it says that it was made."""
 
-    certificate: Certificate
+    profile: ClassVar[str] = "wss-x509"
+    covers: ClassVar[str] = _COVERS
+
     created: datetime
-
-    @property
-    def profile(self) -> str:
-        """The profile's name, as parties.toml has it."""
-        return "wss-x509"
-
-    @property
-    def subject(self) -> str:
-        """Who signed, in RFC 4514 form."""
-        return self.certificate.subject
-
-    @property
-    def signer(self) -> Signer:
-        """What is recorded with the message."""
-        leaf = self.certificate
-        return Signer(role="system", subject=leaf.subject, tax_code=leaf.tax_code, certificate_sha256=leaf.sha256, covers=(_COVERS,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
