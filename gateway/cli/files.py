@@ -63,27 +63,33 @@ def writing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def reading(path: Path, most: int) -> Iterator[BinaryIO]:
-    """Give a file of any size that can be searched; a stream is put down first, one byte more than `most` of it at most.
-
-    Ends with 2 where it cannot be read.
-    """
+def _told(path: Path) -> Iterator[None]:
+    """End with 2 and say why where a file cannot be read."""
     try:
-        with sys.stdin.buffer if path == STANDARD else path.open("rb") as file:
-            if file.seekable():
-                yield file
-                return
-            with TemporaryFile() as put_down:
-                while most >= 0 and (chunk := file.read(min(CHUNK, most + 1))):
-                    put_down.write(chunk)
-                    most -= len(chunk)
-                yield put_down
+        yield
     except FileNotFoundError:
         misuse("file-missing", path=path)
     except IsADirectoryError:
         misuse("file-is-folder", path=path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         misuse("file-not-read", path=path, reason=reason_of(error))
+
+
+@contextmanager
+def reading(path: Path, most: int) -> Iterator[BinaryIO]:
+    """Give a file of any size that can be searched; a stream is put down first, one byte more than `most` of it at most.
+
+    Ends with 2 where it cannot be read.
+    """
+    with _told(path), sys.stdin.buffer if path == STANDARD else path.open("rb") as file:
+        if file.seekable():
+            yield file
+            return
+        with TemporaryFile() as put_down:
+            while most >= 0 and (chunk := file.read(min(CHUNK, most + 1))):
+                put_down.write(chunk)
+                most -= len(chunk)
+            yield put_down
 
 
 def check_folder(path: Path) -> Path:
@@ -102,15 +108,8 @@ def check_folder(path: Path) -> Path:
 def _read(path: Path, most: int) -> bytes:
     if path == STANDARD:
         return sys.stdin.buffer.read(most)
-    try:
-        with path.open("rb") as file:
-            return file.read(most)
-    except FileNotFoundError:
-        misuse("file-missing", path=path)
-    except IsADirectoryError:
-        misuse("file-is-folder", path=path)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        misuse("file-not-read", path=path, reason=reason_of(error))
+    with _told(path), path.open("rb") as file:
+        return file.read(most)
 
 
 def reason_of(error: Exception) -> str:
