@@ -18,23 +18,18 @@ from datetime import timedelta
 from time import perf_counter
 
 from .errors import Code, GatewayError, NotValid, Problem, StaleClaim
-from .lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected, State, next_step
+from .lifecycle import Deferred, Failed, Outcome, State, next_step
 from .model import Envelope, PartyCode, Reply, Request, RetryPolicy, Route
 from .outbox.circuit import Carried
 from .outbox.corrections import corrected
-from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, SignsReplies, Transport, Watch
+from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, Transport, Watch
 from .routing.router import route_named
 from .routing.rules import RuleSet
-from .security import beside
 from .security.prover import Prover
-from .security.replies import check_about, unsigned
-from .xml.receipts import envelope_in
+from .security.replies import Sent, check_signed, prove_reply
 
-SIGNATURE_MARK = b"SignatureValue"  # what every XML signature holds, escaped or not
-SECURITY_MARK = b"wss-wssecurity-secext"  # what every message with a WS-Security header holds
 NO_ADDRESS_PAUSE = timedelta(seconds=10)  # until somebody writes the party's address; nobody's failure
 DATABASE_PAUSE = timedelta(seconds=1)  # the database was away before anything left; nobody's failure either
-VERDICTS = (Delivered, Accepted, Rejected)  # what only the partner can say; that it did not work needs no signature, and is tried again
 PROBE_PAUSE = timedelta(seconds=1)  # a failed probe costs no attempt and soon waits again in the queue
 
 UNCOUNTED: AbstractContextManager[None] = nullcontext()
@@ -80,14 +75,18 @@ class Delivery:
             if not route.endpoint:
                 return Deferred(for_=NO_ADDRESS_PAUSE), reply, took
             adapter = self.adapters[route.party.adapter]
-            written = self._request(claim, adapter, route)  # 7
+            taken = claim.state is State.AWAITING_REPLY
+            written = question(claim, adapter, route) if taken else self._message(claim, adapter, route)  # 7
             request = replace(self.sealer.seal(written), reply_bytes=route.party.limits.reply_bytes)  # 8
             self.outbox.note(claim, request)  # 9
             asked_at = self.clock()
             with asking:
                 reply = self.transport.send(request, timeout=min(route.timeout, within or route.timeout))  # 10
             took = self.clock() - asked_at
-            return self._heard(reply, claim, adapter, route, written), reply, took
+            sent = Sent(to=route.party, adapter=adapter, message=lambda: self._message(claim, adapter, route) if taken else written)
+            proved, signed = prove_reply(reply, sent, self.prover)  # 11
+            outcome = adapter.decode(proved)  # 12
+            check_signed(outcome, sent, signed=signed)
         except StaleClaim:
             raise
         except GatewayError as error:
@@ -95,48 +94,21 @@ class Delivery:
         except Exception as error:  # noqa: BLE001  # a defect: set aside after its attempts, with its name, and seen in the metrics
             self.watch("delivery.defect", {"delivery": claim.delivery, "defect": type(error).__name__})
             return Failed(code="defect", detail=type(error).__name__), reply, took
+        return outcome, reply, took
 
-    def _request(self, claim: Claim, adapter: Adapter, route: Route) -> Request:
-        """Ask about what the partner already took, send anything else; what was taken is never sent again."""
-        if claim.state is not State.AWAITING_REPLY:
-            return adapter.encode(whole(self.outbox.load(claim), adapter), route)
-        if not isinstance(adapter, Pollable):
-            raise NotValid(Code.NOT_ALLOWED, Problem(text="outbox.cannot-ask", values={"adapter": adapter.profile.name}))
-        return adapter.poll(claim.reference, route)
-
-    def _heard(self, reply: Reply, claim: Claim, adapter: Adapter, route: Route, written: Request) -> Outcome:
-        """Prove a reply and read it; of a partner that signs its answers, only what is proved counts as its word. Raises NotProven."""
-        parted = beside.read(reply.body)
-        inner = replace(reply, body=parted[0]) if parted else reply
-        proved = self._prove(inner, parted, claim, adapter, route, written)  # 11
-        outcome = adapter.decode(inner)  # 12
-        if not proved and isinstance(outcome, VERDICTS) and (adapter.profile.replies_signed or route.party.sends.replies_signed):
-            raise unsigned(route.party.code)
-        return outcome
-
-    def _prove(
-        self, reply: Reply, parted: tuple[bytes, bytes] | None, claim: Claim, adapter: Adapter, route: Route, written: Request
-    ) -> bool:
-        """Prove what is signed of a reply, and that it is about what was sent; says whether anything is. Raises NotProven."""
-        if not parted and SIGNATURE_MARK not in reply.body:
-            return False  # without a look inside: most replies show that nobody signed them
-        signed = adapter.signed_part(reply) if isinstance(adapter, SignsReplies) else None
-        secured = reply.body if SECURITY_MARK in reply.body else b""
-        proof = self.prover.prove_reply(signed, route.party, message=secured, beside=parted)
-        if signed and proof:
-            self._match(signed, claim, adapter, route, written)
-        return proof is not None
-
-    def _match(self, signed: bytes, claim: Claim, adapter: Adapter, route: Route, written: Request) -> None:
-        """Hold a proved reply to what was sent, which after a poll is written once more; raises NotProven where it is about another."""
-        if claim.state is State.AWAITING_REPLY:
-            written = adapter.encode(whole(self.outbox.load(claim), adapter), route)
-        sent = written.seal.document if written.seal else envelope_in(written.body)
-        check_about(signed, sent=sent, sender=route.party.code)
+    def _message(self, claim: Claim, adapter: Adapter, route: Route) -> Request:
+        return adapter.encode(whole(self.outbox.load(claim), adapter), route)
 
     def _policy(self, party: PartyCode) -> RetryPolicy:
         found = self.rules().party(party)
         return found.retry if found else RetryPolicy()
+
+
+def question(claim: Claim, adapter: Adapter, route: Route) -> Request:
+    """Ask about what the partner already took, which is never sent again; raises NotValid where its adapter cannot ask."""
+    if not isinstance(adapter, Pollable):
+        raise NotValid(Code.NOT_ALLOWED, Problem(text="outbox.cannot-ask", values={"adapter": adapter.profile.name}))
+    return adapter.poll(claim.reference, route)
 
 
 def whole(envelope: Envelope, adapter: Adapter) -> Envelope:

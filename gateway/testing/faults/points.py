@@ -40,7 +40,7 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("seal", EnvelopeSealer, "seal"),
     ("note", SqlOutbox, "note"),
     ("send", HttpTransport, "send"),
-    ("prove-reply", delivery.Delivery, "_prove"),
+    ("prove-reply", delivery, "prove_reply"),
     ("next-step", delivery, "next_step"),
     ("settle", SqlOutbox, "settle"),
 )
