@@ -124,11 +124,9 @@ class SpyingTx:
 
     def _note(self, statement: Executable, values: dict[str, object]) -> None:
         postgres = self.kind == "postgresql"
-        sql, names, fixed = compiled(
-            statement, PGDialect_psycopg if postgres else SQLiteDialect_pysqlite, "format" if postgres else "qmark"
-        )
+        sql, in_order = compiled(statement, PGDialect_psycopg if postgres else SQLiteDialect_pysqlite, "format" if postgres else "qmark")
         if not sql.lstrip().startswith("SELECT"):
-            self.writes.append((sql, [values[n] if n in values else fixed[n] for n in names]))
+            self.writes.append((sql, list(in_order(values))))
 
 
 def measure() -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What can be seen from outside: one log event and one measurement a story step, with ids and codes, never content."""
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -9,6 +8,8 @@ from typing import TextIO
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from .store.compact import write
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 
 Log = Callable[[str, Mapping[str, object]], None]
@@ -16,11 +17,10 @@ Log = Callable[[str, Mapping[str, object]], None]
 
 def logger(stream: TextIO = sys.stderr) -> Log:
     """Make the log: one JSON object a line, each written at once and whole. It raises OSError or ValueError where it cannot be written."""
-    encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 
     def log(event: str, fields: Mapping[str, object]) -> None:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        stream.write(encode({**fields, "event": event, "timestamp": now}) + "\n")
+        stream.write(write({**fields, "event": event, "timestamp": now}) + "\n")
 
     return log
 

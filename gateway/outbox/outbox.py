@@ -72,7 +72,7 @@ class SqlOutbox:
 
     def refuse(self, arrival: Arrival, refusal: Refusal, answer: Reply) -> None:
         """Keep a refused arrival with its cause."""
-        row = message_row(arrival) | refused_row(refusal) | answer_row(answer)
+        row = message_row(arrival) | refused_row(arrival, refusal) | answer_row(answer)
         payloads = self._lock(arrival, answer, None)
         values = {"code": refusal.code, "sha256": str(row["sha256"]), "answer": digest_of(answer.body)}
         event = Event(kind="message.refused", at=refusal.refused_at, message=arrival.id, values=values)

@@ -7,13 +7,14 @@ from typing import Any
 
 from gateway.errors import Problem
 from gateway.model import Header, Identity, Signer, Subject
+from gateway.store.compact import write
 
 HARMLESS = frozenset({"check"})  # values that come from the gateway and never from a document
 
 
 def write_header(header: Header) -> str:
     """Write a header as JSON."""
-    return _dump(
+    return write(
         {
             "id": header.id,
             "sender": _values(header.sender),
@@ -40,7 +41,7 @@ def read_header(text: str) -> Header:
 
 def write_signers(signers: Iterable[Signer]) -> str:
     """Write signers as JSON."""
-    return _dump([_values(s) for s in signers])
+    return write([_values(s) for s in signers])
 
 
 def read_signers(text: str) -> tuple[Signer, ...]:
@@ -50,7 +51,7 @@ def read_signers(text: str) -> tuple[Signer, ...]:
 
 def write_problems(problems: Iterable[Problem]) -> str:
     """Write problems as JSON without their values, which may quote a document; only a check's number is kept."""
-    return _dump([_told(p) for p in problems])
+    return write([_told(p) for p in problems])
 
 
 def read_problems(text: str | None) -> tuple[Problem, ...]:
@@ -60,12 +61,12 @@ def read_problems(text: str | None) -> tuple[Problem, ...]:
 
 def write_map(values: Mapping[str, str]) -> str:
     """Write a flat mapping as JSON, its keys in order."""
-    return _dump(dict(sorted(values.items())))
+    return write(dict(sorted(values.items())))
 
 
 def write_pairs(pairs: Iterable[tuple[str, str]]) -> str:
     """Write pairs as JSON, in their order."""
-    return _dump(list(pairs))
+    return write(list(pairs))
 
 
 def _told(problem: Problem) -> dict[str, Any]:
@@ -75,7 +76,3 @@ def _told(problem: Problem) -> dict[str, Any]:
 
 def _values(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

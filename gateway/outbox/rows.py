@@ -23,7 +23,6 @@ def message_row(arrival: Arrival) -> dict[str, object]:
         "door": arrival.door,
         "channel": channel_name(arrival),
         "path": arrival.path,
-        "sha256": hashlib.sha256(arrival.body).hexdigest(),
     }
 
 
@@ -50,11 +49,16 @@ def accepted_row(entry: Entry) -> dict[str, object]:
     }
 
 
-def refused_row(refusal: Refusal) -> dict[str, object]:
-    """Write what a refused message adds: the cause, and as much of its header as could be read."""
+def refused_row(arrival: Arrival, refusal: Refusal) -> dict[str, object]:
+    """Write what a refused message adds: the cause, the digest of its bytes, and as much of its header as could be read."""
     header = _header_columns(refusal.header) if refusal.header else {}
-    cause = write_problems(refusal.problems)
-    return header | {"state": "refused", "sender": refusal.sender, "code": refusal.code.value, "cause": cause}
+    return header | {
+        "state": "refused",
+        "sender": refusal.sender,
+        "sha256": hashlib.sha256(arrival.body).hexdigest(),
+        "code": refusal.code.value,
+        "cause": write_problems(refusal.problems),
+    }
 
 
 def notice_row(message: MessageId, header: Header, *, sender: PartyCode, at: datetime, sha256: str) -> dict[str, object]:

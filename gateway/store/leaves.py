@@ -1,12 +1,11 @@
 """Writes ledger entries: each in the commit of what it tells of."""
 
-import json
-
 from sqlalchemy import bindparam, insert
 
 from gateway.audit import Event
 from gateway.ports import Tx
 
+from .compact import write
 from .tables import LEDGER
 from .times import to_micros
 
@@ -21,5 +20,5 @@ def write_leaf(tx: Tx, event: Event) -> None:
         leaf["message"] = event.message
     if event.delivery:
         leaf["delivery"] = event.delivery
-    text = json.dumps(leaf, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = write(dict(sorted(leaf.items())))
     tx.write(_INSERT, at=at, kind=event.kind, message=event.message or None, delivery=event.delivery or None, leaf=text)

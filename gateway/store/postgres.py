@@ -30,6 +30,7 @@ COMMIT_SECONDS = 20  # how long a commit may wait for disks and standbys; then i
 SHARED_LOCK_MS = 250  # how long a shared batch waits for another transaction's row; then its works go one by one
 LONE_LOCK_MS = 5_000  # how long a lone work waits for it
 SYNC_SECONDS = 1.0  # how long the server's time is reckoned by our own steady clock before it is asked again
+MANY = 3  # writes that are worth a pipeline: it costs as much CPU as one more answer to wait for, or two
 TRIES = 5  # of a lone work that others are in the way of
 
 # What an address does not say. Values reach libpq, which applies each to every host it names.
@@ -170,9 +171,9 @@ class PostgresTx:
         self._unsent.append(_written(statement, values))
 
     def flush(self) -> None:
-        """Send what is unsent, all of it before the first answer is waited for; raises what any of it raises."""
+        """Send what is unsent, where it is much all of it before the first answer is waited for; raises what any of it raises."""
         unsent, self._unsent = self._unsent, []
-        with self._connection.pipeline() if len(unsent) > 1 else nullcontext():
+        with self._connection.pipeline() if len(unsent) >= MANY else nullcontext():
             for sql, given in unsent:
                 self._connection.asking.execute(sql, given)
 
@@ -192,13 +193,9 @@ class PostgresTx:
 
 
 def _written(statement: Executable, values: dict[str, object]) -> tuple[str, list[object]]:
-    sql, names, fixed = compiled(statement, PGDialect_psycopg, "format")
-    return sql, [_writable(values[n] if n in values else fixed[n]) for n in names]
-
-
-def _writable(value: object) -> object:
-    """PostgreSQL's text has no NUL; XML has none either, but a path or a header a stranger sent may."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+    """Give a statement as the driver takes it. PostgreSQL's text has no NUL; XML has none either, but a stranger's path or header may."""
+    sql, in_order = compiled(statement, PGDialect_psycopg, "format")
+    return sql, [v.replace("\0", "\ufffd") if isinstance(v, str) and "\0" in v else v for v in in_order(values)]
 
 
 class PostgresDatabase:

@@ -60,8 +60,8 @@ class SqliteTx:
         return self._now
 
     def _execute(self, statement: Executable, values: dict[str, object]) -> sqlite3.Cursor:
-        sql, names, fixed = compiled(statement, SQLiteDialect_pysqlite, "qmark")
-        return self._cursor.execute(sql, [values[n] if n in values else fixed[n] for n in names])
+        sql, in_order = compiled(statement, SQLiteDialect_pysqlite, "qmark")
+        return self._cursor.execute(sql, in_order(values))
 
 
 class SqliteDatabase:

@@ -24,7 +24,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "psycopg": ("gateway/store/", "gateway/testing/"),
     "pycurl": ("gateway/transport/",),
     "pydantic": ("gateway/config.py", "gateway/evidence/record.py", "gateway/routing/", "gateway/web/", "gateway/cli/"),
-    "pydantic_core": ("gateway/routing/",),
+    "pydantic_core": ("gateway/routing/", "gateway/store/compact.py"),
     "pydantic_settings": ("gateway/config.py",),
     "python_multipart": ("gateway/web/",),
     "rfc3161_client": ("gateway/security/", "gateway/evidence/"),
