@@ -105,7 +105,7 @@ class SqlOutbox:
 
         def work(tx: Tx) -> list[Claim]:
             found = admitted(tx, due(tx, sql.DUE_HELD, sql.PROBE_HELD), probes=probes, rates=limits)
-            return [self._take(tx, party, row, lease) for party, row in found]
+            return self._take(tx, [row[0] for _, row in found], lease) if found else []
 
         if not self._database.read(lambda tx: due(tx, sql.DUE, sql.PROBE)):
             return []  # most looks find nothing, and need no transaction
@@ -280,19 +280,16 @@ class SqlOutbox:
             tx.write(sql.INSERT_KEY, name=name, value=value, message=entry.arrival.id)
         return None
 
-    def _take(self, tx: Tx, party: PartyCode, row: tuple[Any, ...], lease: timedelta | None) -> Claim:
-        position, _, _, state = row
+    def _take(self, tx: Tx, positions: Sequence[int], lease: timedelta | None) -> list[Claim]:
+        """Claim deliveries, in this order."""
         now = tx.now()
         until = now + (lease or LEASE)
-        token = self._entropy(12).hex()
         patience = LEASE if lease is None else timedelta()  # then others may take it; a fetcher is told to come again
         counts = 1 if lease is None else 0  # a fetcher that does not come back died of nothing
-        values = {"at": position, "from": state, "new_token": token, "lease": to_micros(until), "now": to_micros(now), "counts": counts}
-        ((delivery, attempt, route, reference, _, message, corrections),) = tx.rows(sql.CLAIM, **values)
-        return Claim(
-            delivery=delivery, token=token, until=until, state=State(state), attempt=attempt, party=party, route=route,
-            reference=reference, message=message, corrections=json.loads(corrections or "{}"), patience=patience,
-        )  # fmt: skip
+        places = {f"at{n}": position for n, position in enumerate(positions)}
+        values = {"new_token": self._entropy(12).hex(), "lease": to_micros(until), "now": to_micros(now), "counts": counts}
+        taken = {position: row for position, *row in tx.rows(sql.claim(len(positions)), **places, **values)}
+        return [_claim(taken[position], until=until, patience=patience) for position in positions if position in taken]
 
     def _give_back(self, tx: Tx, row: Sequence[Any]) -> int:
         now = tx.now()
@@ -364,6 +361,14 @@ class SqlOutbox:
 def _first(tx: Tx, statement: Executable, **values: object) -> tuple[Any, ...] | None:
     rows = tx.rows(statement, **values)
     return rows[0] if rows else None
+
+
+def _claim(row: Sequence[Any], *, until: datetime, patience: timedelta) -> Claim:
+    delivery, token, state, attempt, party, route, reference, message, corrections = row
+    return Claim(
+        delivery=delivery, token=token, until=until, state=State(state), attempt=attempt, party=party, route=route,
+        reference=reference, message=message, corrections=json.loads(corrections or "{}"), patience=patience,
+    )  # fmt: skip
 
 
 def _handed(delivery: DeliveryId, token: str, row: tuple[Any, ...], settled: tuple[Any, ...] | None) -> Handed:

@@ -1,6 +1,28 @@
 """Every statement of the two stories: each is built once, and a line says which index serves it."""
 
-from sqlalchemy import Insert, Integer, Table, Text, and_, bindparam, case, delete, func, insert, literal, null, or_, select, text, update
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    Insert,
+    Integer,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from gateway.lifecycle import State
 from gateway.store.tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, MESSAGES, OUTCOMES, PAYLOADS
@@ -59,21 +81,28 @@ NEXT_DUE = select(func.min(D.due_at)).where(D.party == bindparam("party"), text(
 PROBE = _WAITING.where(or_(D.due_at <= bindparam("now"), D.state != State.AWAITING_REPLY)).order_by(D.due_at, D.position).limit(1)
 # On PostgreSQL whoever claims holds the rows meanwhile, and passes over those that another holds; on SQLite it is alone.
 DUE_HELD, PROBE_HELD = DUE.with_for_update(skip_locked=True), PROBE.with_for_update(skip_locked=True)
-CLAIM = (
-    update(DELIVERIES)
-    .where(D.position == bindparam("at"), D.state == bindparam("from"))
-    .values(
-        state=literal(State.SENDING.value),
-        claimed_from=bindparam("from"),
-        token=bindparam("new_token"),
-        lease_until=bindparam("lease"),
-        due_at=null(),
-        attempt=D.attempt + 1,
-        unsettled=D.unsettled + bindparam("counts"),
-        updated_at=bindparam("now"),
+
+
+@cache
+def claim(count: int) -> ReturningUpdate[Any]:
+    """Take so many deliveries, at0, at1 and on, in one statement; each gets a token of its own, of which none is part of another."""
+    return (
+        update(DELIVERIES)
+        .where(D.position.in_([bindparam(f"at{n}") for n in range(count)]), D.state != State.SENDING.value)
+        .values(
+            state=literal(State.SENDING.value),
+            claimed_from=D.state,
+            token=bindparam("new_token", type_=Text()) + literal(".") + cast(D.position, Text) + literal("."),
+            lease_until=bindparam("lease"),
+            due_at=null(),
+            attempt=D.attempt + 1,
+            unsettled=D.unsettled + bindparam("counts"),
+            updated_at=bindparam("now"),
+        )
+        .returning(D.position, D.id, D.token, D.claimed_from, D.attempt, D.party, D.route, D.reference, D.message, D.corrections)
     )
-    .returning(D.id, D.attempt, D.route, D.reference, D.claimed_from, D.message, D.corrections)
-)
+
+
 MESSAGE = (  # messages' and payloads' primary keys
     select(M.header, M.sender, M.schema, M.slots, M.sha256, M.signers, M.received_at, M.attachments, PAYLOADS.c.document)
     .join_from(MESSAGES, PAYLOADS, PAYLOADS.c.message == M.id)
