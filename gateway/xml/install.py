@@ -138,7 +138,7 @@ class _Trial:
 
     def _report(self, name: str, problems: tuple[Problem, ...], *, is_part: bool) -> FileReport:
         mended = self._mended[name]
-        if problems:
+        if problems and not is_part:
             return _refused(name, *problems)
         if name not in self._names and not is_part:
             return FileReport(file=name, state="unused", schema=None, problems=(Problem(text="schema.file-unused", path=name),), repairs=())
@@ -147,7 +147,8 @@ class _Trial:
             for pattern in slow_patterns(self._sources.open(name))
         )
         state: FileState = "mended" if mended.repairs else "good"
-        return FileReport(file=name, state=state, schema=self._names.get(name), problems=slow, repairs=mended.repairs)
+        schema = None if problems else self._names.get(name)  # a part need not compile by itself
+        return FileReport(file=name, state=state, schema=schema, problems=slow, repairs=mended.repairs)
 
 
 def _found(folder: Path) -> dict[str, Path]:

@@ -194,6 +194,18 @@ def test_a_link_is_refused_and_not_followed(tmp_path: Path) -> None:
     assert of(report, "doc.xsd").state == "refused"
 
 
+def test_an_included_file_with_an_element_of_its_own_is_a_part(tmp_path: Path) -> None:
+    frame = HEAD + '>\n<xs:element name="frame" type="Name"/>\n</xs:schema>'  # Name is for whoever includes it to bring
+    includes = '<xs:include schemaLocation="types.xsd"/>\n<xs:include schemaLocation="frame.xsd"/>'
+    document = GOOD.replace('<xs:include schemaLocation="types.xsd"/>', includes)
+
+    report = installed(tmp_path, {"doc.xsd": document, "frame.xsd": frame, "types.xsd": TYPES})
+
+    assert report.is_complete
+    assert (of(report, "frame.xsd").state, of(report, "frame.xsd").schema, of(report, "frame.xsd").problems) == ("good", None, ())
+    assert is_valid(tmp_path, "doc", b"<frame>x</frame>")
+
+
 def test_a_broken_part_refuses_only_what_uses_it(tmp_path: Path) -> None:
     alone = HEAD + '><xs:element name="alone" type="xs:string"/></xs:schema>'
 
