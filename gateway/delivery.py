@@ -18,7 +18,7 @@ from datetime import timedelta
 from time import perf_counter
 
 from .errors import Code, GatewayError, NotValid, Problem, StaleClaim
-from .lifecycle import Deferred, Failed, Outcome, State, next_step
+from .lifecycle import DATABASE_AWAY, NO_ADDRESS, Deferred, Failed, Outcome, State, next_step, public_code
 from .model import Envelope, PartyCode, Reply, Request, RetryPolicy, Route
 from .outbox.circuit import Carried
 from .outbox.corrections import corrected
@@ -58,7 +58,7 @@ class Delivery:
         started = perf_counter()
         outcome, reply, took = self._attempt(claim, within, asking)  # 7 to 12
         carried = Carried(outcome=outcome, heard=reply is not None, took=took)
-        counted: Outcome = Deferred(for_=PROBE_PAUSE) if probe and carried.away else outcome
+        counted: Outcome = Deferred(for_=PROBE_PAUSE, reason=public_code(outcome)) if probe and carried.away else outcome
         policy = self._policy(claim.party)
         step = next_step(claim.state, counted, attempt=claim.attempt, policy=policy, now=self.clock(), key=claim.delivery)  # 13
         self.outbox.settle(claim, step, outcome, reply)  # 14
@@ -73,7 +73,7 @@ class Delivery:
         try:
             route = corrected(route_named(self.rules(), claim.party, claim.route), claim.corrections)
             if not route.endpoint:
-                return Deferred(for_=NO_ADDRESS_PAUSE), reply, took
+                return Deferred(for_=NO_ADDRESS_PAUSE, reason=NO_ADDRESS), reply, took
             adapter = self.adapters[route.party.adapter]
             taken = claim.state is State.AWAITING_REPLY
             written = question(claim, adapter, route) if taken else self._message(claim, adapter, route)  # 7
@@ -121,7 +121,7 @@ def whole(envelope: Envelope, adapter: Adapter) -> Envelope:
 def failed(error: GatewayError, *, answered: bool) -> Failed | Deferred:
     """Say what an error makes of an attempt; a database that is away before anything left is nobody's failure."""
     if not answered and any(problem.text.startswith("store.") for problem in error.problems):
-        return Deferred(for_=DATABASE_PAUSE)
+        return Deferred(for_=DATABASE_PAUSE, reason=DATABASE_AWAY)
     return Failed(code=code_of(error), final=isinstance(error, NotValid), unproven=answered)
 
 
@@ -138,7 +138,7 @@ def told(claim: Claim, outcome: Outcome, state: State, seconds: float) -> Mappin
         "party": claim.party,
         "attempt": claim.attempt,
         "outcome": type(outcome).__name__.lower(),
-        "code": outcome.code if isinstance(outcome, Failed) else "",
+        "code": public_code(outcome),
         "state": state.value,
         "seconds": seconds,
     }

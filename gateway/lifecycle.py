@@ -56,6 +56,7 @@ CLOSE_DEATHS = 2  # after so many it is due at once; what died more often waits,
 APART = RetryPolicy(first=timedelta(seconds=5), longest=timedelta(minutes=1), jitter=1.0)
 UNSENT = frozenset({"address", "dns", "header", "refused", "tls"})  # failures of which nothing reached anybody
 UNREAD = frozenset({"defect", "http-502", "http-504", "reply-unreadable"})  # answers that say neither yes nor no
+NO_ADDRESS, DATABASE_AWAY = "no-address", "database-away"  # why it was put off, though nobody failed
 DUE = frozenset({State.QUEUED, State.RETRYING, State.AWAITING_REPLY})
 ENDED = frozenset({State.DELIVERED, State.REJECTED, State.DEAD, State.CANCELLED})
 
@@ -84,9 +85,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """Not now, for a reason that is nobody's failure; costs no attempt."""
+    """Not now, for a `reason` that is nobody's failure; costs no attempt. It is short and public as a failure's code ("no-address")."""
 
     for_: timedelta
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,7 @@ Outcome = Delivered | Accepted | Rejected | Deferred | Failed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What to write: the state, when it is due again (None when it ended), whether the attempt counts, and why it ended."""
+    """What to write: the state, when it is due again (None when it ended), whether the attempt counts, and why it ended or waits."""
 
     to: State
     due_at: datetime | None
@@ -131,13 +133,21 @@ def next_step(state: State, outcome: Outcome, *, attempt: int, policy: RetryPoli
             return Step(to=State.DEAD, due_at=None, counts=True, reason="no-answer")
         case Accepted(ask_again_in=timedelta() as pause):
             return Step(to=State.AWAITING_REPLY, due_at=now + pause, counts=state is not State.AWAITING_REPLY)
-        case Deferred(for_=pause):
-            return Step(to=_waiting(state), due_at=now + pause, counts=False)
+        case Deferred(for_=pause, reason=reason):
+            return Step(to=_waiting(state), due_at=now + pause, counts=False, reason=reason)
         case Failed(code=code, final=final) if final or attempt >= policy.attempts:
             return Step(to=State.DEAD, due_at=None, counts=True, reason=code)
         case Failed(code=code):
             return Step(to=_waiting(state), due_at=now + retry_delay(policy, attempt, key), counts=True, reason=code)
     raise TypeError(outcome)
+
+
+def public_code(outcome: Outcome) -> str:
+    """Give the part of an outcome that holds no content: a failure's code, or why it was put off. Pure."""
+    match outcome:
+        case Failed(code=code) | Deferred(reason=code):
+            return code
+    return ""
 
 
 def perhaps_taken(outcome: Outcome, *, answered: bool) -> bool | None:

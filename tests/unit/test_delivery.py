@@ -180,6 +180,14 @@ def test_probe_that_fails_costs_no_attempt(rules: RuleSet) -> None:
     assert (told.steps[0].to, told.steps[0].counts) == (State.RETRYING, False)
 
 
+def test_probe_that_fails_says_why_until_something_else_happens(rules: RuleSet) -> None:
+    told = Told()
+
+    carrier(rules, told, Agency(lambda _: Delivered()), Wire("refused")).carry(a_claim(), probe=True)
+
+    assert told.steps[0].reason == "refused"
+
+
 def test_lost_claim_sends_nothing(rules: RuleSet) -> None:
     wire = Wire()
 
@@ -239,6 +247,7 @@ def test_database_that_is_away_before_anything_left_costs_no_attempt(rules: Rule
     carried = carrier(rules, told, AskedLater(lambda _: Delivered()), wire).carry(a_claim(state=state))
 
     assert (isinstance(told.outcomes[0], Deferred), told.steps[0].counts, wire.sent) == (True, False, [])
+    assert told.steps[0].reason == "database-away"
     assert (carried.away, carried.silent) == (False, True)
 
 
@@ -273,6 +282,15 @@ def test_party_without_an_address_waits_and_loses_no_attempt(rules: RuleSet) -> 
 
     assert isinstance(told.outcomes[0], Deferred)
     assert (told.steps[0].counts, wire.sent) == (False, [])
+
+
+def test_wait_for_an_address_is_told_with_its_cause(rules: RuleSet) -> None:
+    told, seen = Told(), []
+    delivery = carrier(rules, told, Agency(lambda _: Delivered()), Wire(), endpoint="")
+
+    replace(delivery, watch=lambda _event, fields: seen.append(fields["code"])).carry(a_claim())
+
+    assert (told.steps[0].reason, seen) == ("no-address", ["no-address"])
 
 
 def test_what_the_partner_took_is_asked_about_and_not_sent_again(rules: RuleSet) -> None:

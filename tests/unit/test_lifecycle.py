@@ -17,6 +17,7 @@ from gateway.lifecycle import (
     Rejected,
     State,
     next_step,
+    public_code,
     rescued,
     retry_delay,
 )
@@ -55,6 +56,23 @@ def test_each_outcome_of_a_send_has_its_state(outcome: Outcome, to: State, count
 
 def test_who_cannot_be_asked_is_set_aside_as_no_answer() -> None:
     assert next_step(State.QUEUED, Accepted(reference="1"), attempt=1, policy=POLICY, now=NOW).reason == "no-answer"
+
+
+@pytest.mark.parametrize("state", [State.RETRYING, State.AWAITING_REPLY])
+def test_what_is_put_off_says_why(state: State) -> None:
+    assert next_step(state, Deferred(for_=PAUSE, reason="no-address"), attempt=1, policy=POLICY, now=NOW).reason == "no-address"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (Failed(code="timeout", detail="x"), "timeout"),
+        (Deferred(for_=PAUSE, reason="no-address"), "no-address"),
+        (Rejected(reason="x"), ""),
+    ],
+)
+def test_of_an_outcome_its_code_alone_is_public(outcome: Outcome, told: str) -> None:
+    assert public_code(outcome) == told
 
 
 def test_last_failed_attempt_sets_the_delivery_aside_with_its_code() -> None:
