@@ -30,7 +30,7 @@ from gateway.lifecycle import Delivered, State, Step
 from gateway.model import Reply
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
-from gateway.ports import Database, Entry, Tx
+from gateway.ports import Database, Entry, Refuse, Tx
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
@@ -117,6 +117,11 @@ class SpyingTx:
         """Write."""
         self._note(statement, values)
         self.tx.write(statement, **values)
+
+    def require(self, statement: Executable, otherwise: Refuse, /, **values: object) -> None:
+        """Write."""
+        self._note(statement, values)
+        self.tx.require(statement, otherwise, **values)
 
     def now(self) -> Any:
         """Tell the time."""

@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 Clock = Callable[[], "datetime"]  # the present, aware, UTC
 Entropy = Callable[[int], bytes]  # n random bytes
+Refuse = Callable[[], Exception]  # makes what is raised
 Watch = Callable[[str, "Mapping[str, object]"], None]  # one event a story step: its name, and ids and codes, never content
 
 
@@ -214,6 +215,9 @@ class Tx(Protocol):
         What it raises is raised there; so several of them may travel together.
         """
 
+    def require(self, statement: Executable, otherwise: Refuse, /, **values: object) -> None:
+        """Run, as write() does, a statement that has to change something; where it does not, what `otherwise` makes is raised."""
+
     def now(self) -> datetime:
         """Give the database's time, the same throughout a transaction: processes on machines whose clocks differ agree on it."""
 
@@ -296,7 +300,7 @@ class Outbox(Protocol):
     """The durable middle of both stories."""
 
     def answered(self, arrival: Arrival) -> Reply | None:
-        """Give the first answer where the very same bytes came from the same channel and were accepted."""
+        """Give the first answer where the very same bytes came from the same channel and were accepted. Raises Conflict."""
 
     def record(self, entry: Entry) -> Reply:
         """Make a message durable; gives the answer to send: this entry's, or the first one's where it is a repeat. Raises Conflict."""

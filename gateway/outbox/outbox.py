@@ -53,13 +53,19 @@ class SqlOutbox:
     # --- intake ----------------------------------------------------------------------------------------------------
 
     def answered(self, arrival: Arrival) -> Reply | None:
-        """Give the first answer where the very same bytes came from the same channel and were accepted."""
+        """Give the first answer where the very same bytes came from the same channel and were accepted.
+
+        Raises Conflict where they come under a repeat key that stands for another message.
+        """
         digest = self._digest(arrival)
         found = self._database.read(lambda tx: _first(tx, sql.ANSWERED, digest=digest))
-        return self._reply(found) if found else None
+        if found is None:
+            return None
+        self._keep_key(arrival, found[0])
+        return self._reply(found)
 
     def record(self, entry: Entry) -> Reply:
-        """Make a message durable; gives the answer to send. Raises Conflict where its key stands for other content."""
+        """Make a message durable; gives the answer to send. Raises Conflict where one of its keys stands for other content."""
         row = message_row(entry.arrival) | accepted_row(entry) | answer_row(entry.answer)
         row["request_digest"] = self._digest(entry.arrival)
         payloads = self._lock(entry.arrival, entry.answer, entry.envelope.document.content)
@@ -68,7 +74,9 @@ class SqlOutbox:
         if first is None:
             self._wake({route.party.code for route in entry.routes})
             return entry.answer
-        return self._repeat(entry, first)
+        answer = self._repeat(entry, first)
+        self._keep_key(entry.arrival, first[0])
+        return answer
 
     def refuse(self, arrival: Arrival, refusal: Refusal, answer: Reply) -> None:
         """Keep a refused arrival with its cause."""
@@ -155,9 +163,7 @@ class SqlOutbox:
         event = Event(kind="delivery.sending", at=now, message=claim.message, delivery=claim.delivery, values=values)
 
         def work(tx: Tx) -> None:
-            if not tx.rows(sql.HOLDS, delivery=claim.delivery, held=claim.token):
-                raise _stale(claim)
-            tx.write(sql.INSERT_ATTEMPT, **row)
+            tx.require(sql.INSERT_ATTEMPT, partial(_stale, claim), held=claim.token, **row)
             write_leaf(tx, event)
 
         self._database.commit(work)
@@ -180,10 +186,11 @@ class SqlOutbox:
         heard = {"reply": digest_of(reply.body)} if reply else {}
         event = Event(kind="delivery.settled", at=now, message=claim.message, delivery=claim.delivery, values=values | heard)
 
-        def work(tx: Tx, *, again: bool) -> None:
+        def work(tx: Tx) -> None:
             ahead = tx.now() - now  # how far the database's clock is ahead of ours, by which `due_at` was reckoned
-            moved = tx.changed(
+            tx.require(
                 sql.SETTLE,
+                partial(_stale, claim),
                 delivery=claim.delivery,
                 held=claim.token,
                 to=step.to.value,
@@ -195,10 +202,6 @@ class SqlOutbox:
                 taken=None if taken is None else int(taken),
                 now=to_micros(tx.now()),
             )
-            if not moved and again and tx.rows(collect.SETTLED_UNDER, delivery=claim.delivery, token=claim.token):
-                return  # it was written before, though nobody heard of it
-            if not moved:
-                raise _stale(claim)
             tx.write(sql.INSERT_OUTCOME, **row)
             if not step.counts:
                 for (token,) in tx.rows(sql.FORGET_ATTEMPT, of=claim.delivery, attempt=claim.attempt, held=claim.token):
@@ -207,18 +210,25 @@ class SqlOutbox:
 
         self._persist(claim, work)
 
-    def _persist(self, claim: Claim, work: Callable[..., None]) -> None:
+    def _persist(self, claim: Claim, work: Callable[[Tx], None]) -> None:
         """Commit an end; where the database is away, again and again within the claim's patience, for only this process knows of it."""
         until, tries = self._clock() + claim.patience, claim.patience // SETTLE_EVERY
         for left in range(tries, -1, -1):
             try:
-                self._database.commit(partial(work, again=left < tries))
+                self._database.commit(work)
             except Unavailable:
                 if not left or self._clock() >= until:
                     raise
                 self._pause(SETTLE_EVERY.total_seconds())
+            except StaleClaim:
+                if left == tries or not self._is_settled(claim):
+                    raise
+                return  # it was written before, though nobody heard of it
             else:
                 return
+
+    def _is_settled(self, claim: Claim) -> bool:
+        return bool(self._database.read(lambda tx: tx.rows(collect.SETTLED_UNDER, delivery=claim.delivery, token=claim.token)))
 
     def lengthen(self, tokens: Collection[str]) -> int:
         """Keep claims for another lease, those of these tokens whose lease runs; says how many it wrote."""
@@ -268,8 +278,7 @@ class SqlOutbox:
         """Write a message and what follows from it; gives the first message of its key where this is a repeat."""
         if first := _first(tx, sql.SAME_KEY, key=entry.key):
             return first
-        if entry.arrival.repeat_key and tx.rows(sql.REPEATED, channel=row["channel"], repeat_key=entry.arrival.repeat_key):
-            raise Conflict(Code.CONFLICT, Problem(text="outbox.repeat-key"))
+        _check_key(tx, entry.arrival, stands_for=None)
         warnings = (*entry.warnings, *_move_dossier(tx, entry))
         tx.write(sql.INSERT_MESSAGE, **row | {"warnings": write_problems(warnings)})
         tx.write(sql.INSERT_PAYLOAD, **payloads)
@@ -310,6 +319,16 @@ class SqlOutbox:
         return moved
 
     # --- around it -------------------------------------------------------------------------------------------------
+
+    def _keep_key(self, arrival: Arrival, message: MessageId) -> None:
+        """Let the key of a repeat stand for the first message, where that has none yet; raises Conflict where it stands for another."""
+
+        def work(tx: Tx) -> None:
+            if not _check_key(tx, arrival, stands_for=message):
+                tx.write(sql.KEEP_KEY, message=message, by=channel_name(arrival), under=arrival.repeat_key)
+
+        if arrival.repeat_key and not self._database.read(lambda tx: _check_key(tx, arrival, stands_for=message)):
+            self._database.commit(work)
 
     def _repeat(self, entry: Entry, first: tuple[Any, ...]) -> Reply:
         """Answer a repeat: the first answer where it tells the same, wrapped as it was asked for; otherwise a refusal."""
@@ -361,6 +380,14 @@ class SqlOutbox:
 def _first(tx: Tx, statement: Executable, **values: object) -> tuple[Any, ...] | None:
     rows = tx.rows(statement, **values)
     return rows[0] if rows else None
+
+
+def _check_key(tx: Tx, arrival: Arrival, *, stands_for: MessageId | None) -> bool:
+    """Say whether an arrival's repeat key stands for a message already; raises Conflict where it stands for another than this one."""
+    found = _first(tx, sql.REPEATED, channel=channel_name(arrival), repeat_key=arrival.repeat_key) if arrival.repeat_key else None
+    if found and found[0] != stands_for:
+        raise Conflict(Code.CONFLICT, Problem(text="outbox.repeat-key"))
+    return found is not None
 
 
 def _claim(row: Sequence[Any], *, until: datetime, patience: timedelta) -> Claim:

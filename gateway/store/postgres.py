@@ -14,13 +14,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from gateway.ports import Clock, Tx
+from gateway.ports import Clock, Refuse, Tx
 
 from .sharing import Sharing, Work, away
 from .statements import compiled
 from .times import from_micros
 
 T = TypeVar("T")
+Statement = tuple[str, list[object] | None, Refuse | None]  # as the driver takes it; what is raised where it changes nothing
 
 WRITERS = 2  # one may wait for the disk while the other works; with more, fewer messages share a commit
 READERS = 4  # reading connections kept open
@@ -30,7 +31,6 @@ COMMIT_SECONDS = 20  # how long a commit may wait for disks and standbys; then i
 SHARED_LOCK_MS = 250  # how long a shared batch waits for another transaction's row; then its works go one by one
 LONE_LOCK_MS = 5_000  # how long a lone work waits for it
 SYNC_SECONDS = 1.0  # how long the server's time is reckoned by our own steady clock before it is asked again
-MANY = 3  # writes that are worth a pipeline: it costs as much CPU as one more answer to wait for, or two
 TRIES = 5  # of a lone work that others are in the way of
 
 # What an address does not say. Values reach libpq, which applies each to every host it names.
@@ -66,6 +66,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     patience = STATEMENT_SECONDS + 2.0  # after the server's own limit, which costs no connection
     warned = False
     asking: psycopg.Cursor[tuple[Any, ...]]  # kept, because making one costs as much as using it
+    checking: psycopg.Cursor[tuple[Any, ...]]
     controlling: psycopg.Cursor[tuple[Any, ...]]
     asked_at = -SYNC_SECONDS  # when the server was last asked for its time, by our steady clock
     told = 0.0  # how far its time was ahead of that clock, in microseconds
@@ -101,7 +102,11 @@ def connect(url: str, *, statement_seconds: float = 0) -> Connection:
     """
     connection = Connection.connect(make_conninfo(url, **_missing(url)), autocommit=True)
     connection.add_notice_handler(connection.hear)
-    connection.asking, connection.controlling = connection.cursor(binary=True), connection.cursor()
+    connection.asking, connection.checking, connection.controlling = (
+        connection.cursor(binary=True),
+        connection.cursor(),
+        connection.cursor(),
+    )
     control(connection, SESSION.format(statement_ms=round(statement_seconds * 1000), lock_ms=LONE_LOCK_MS))
     return connection
 
@@ -150,13 +155,17 @@ class Line:
 
 
 class PostgresTx:
-    """A transaction on one connection; `clock` tells its time, or where there is none the server."""
+    """A transaction on one connection; `clock` tells its time, or where there is none the server.
 
-    def __init__(self, connection: Connection, clock: Clock | None) -> None:
+    One that has not `begun` sends its BEGIN along with its first statement: a round trip less.
+    """
+
+    def __init__(self, connection: Connection, clock: Clock | None, *, begun: bool = True) -> None:
         self._connection = connection
         self._clock = clock or connection.time
         self._now: datetime | None = None
-        self._unsent: list[tuple[str, list[object]]] = []
+        self._unsent: list[Statement] = [] if begun else [(BEGIN, None, None)]
+        self.begun = begun  # the server has answered: from now on a lost connection is a lost transaction
 
     def rows(self, statement: Executable, **values: object) -> list[tuple[Any, ...]]:
         """Run a statement and give its rows."""
@@ -168,14 +177,27 @@ class PostgresTx:
 
     def write(self, statement: Executable, **values: object) -> None:
         """Keep a statement until flush()."""
-        self._unsent.append(_written(statement, values))
+        self._unsent.append((*_written(statement, values), None))
+
+    def require(self, statement: Executable, otherwise: Refuse, /, **values: object) -> None:
+        """Keep a statement until flush(), which raises where it changed nothing."""
+        if any(refuse for *_, refuse in self._unsent):
+            self.flush()  # one answer at a time is looked at
+        self._unsent.append((*_written(statement, values), otherwise))
 
     def flush(self) -> None:
-        """Send what is unsent, where it is much all of it before the first answer is waited for; raises what any of it raises."""
+        """Send what is unsent, all of it before the first answer is waited for; raises what any of it raises."""
         unsent, self._unsent = self._unsent, []
-        with self._connection.pipeline() if len(unsent) >= MANY else nullcontext():
-            for sql, given in unsent:
-                self._connection.asking.execute(sql, given)
+        try:
+            with self._connection.pipeline() if len(unsent) > 1 else nullcontext():
+                for sql, given, otherwise in unsent:
+                    (self._connection.checking if otherwise else self._connection.asking).execute(sql, given)
+        finally:  # what was required comes first: without it, whatever came after may have failed too
+            answered = not self._connection.closed
+            self.begun = self.begun or answered
+            for *_, otherwise in unsent:
+                if otherwise is not None and answered and self._connection.checking.rowcount == 0:
+                    raise otherwise()
 
     def forget(self) -> None:
         """Send nothing of what is unsent."""
@@ -187,9 +209,9 @@ class PostgresTx:
         return self._now
 
     def _execute(self, statement: Executable, values: dict[str, object]) -> psycopg.Cursor[tuple[Any, ...]]:
-        if self._unsent:
-            self.flush()
-        return self._connection.asking.execute(*_written(statement, values))
+        self._unsent.append((*_written(statement, values), None))
+        self.flush()
+        return self._connection.asking
 
 
 def _written(statement: Executable, values: dict[str, object]) -> tuple[str, list[object]]:
@@ -274,17 +296,20 @@ class PostgresDatabase:
 
     def _commit_once(self, line: Line, batch: Sequence[Work]) -> None:
         """Run each work by itself and commit them all; where that fails, none of them happened, or nobody knows."""
-        shared = len(batch) > 1
-        connection = _begin(line, BEGIN_SHARED if shared else BEGIN)
-        tx = PostgresTx(connection, self._clock)
+        shared, stood = len(batch) > 1, line.up
+        connection = _begin(line, BEGIN_SHARED) if shared else line.connection()
+        tx = PostgresTx(connection, self._clock, begun=shared)
         try:
             for number, work in enumerate(batch):
                 if number:
                     control(connection, NEXT)
                 _run_alone(connection, tx, work, undo=UNDO if shared else f"{ROLLBACK}; {BEGIN}")
             _end(connection)
-        except BaseException:
+        except BaseException as error:
             _undo(connection)
+            if isinstance(error, psycopg.OperationalError) and stood and not line.up and not tx.begun:
+                self._commit_once(line, batch)  # it broke since it was last used, and was asked nothing yet
+                return
             raise
         for work in batch:
             work.done = True

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Executable
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from gateway.ports import Clock, Tx
+from gateway.ports import Clock, Refuse, Tx
 
 from .sharing import Sharing, Work, away
 from .statements import compiled
@@ -53,6 +53,11 @@ class SqliteTx:
     def write(self, statement: Executable, **values: object) -> None:
         """Run a statement, at once."""
         self._execute(statement, values)
+
+    def require(self, statement: Executable, otherwise: Refuse, /, **values: object) -> None:
+        """Run a statement, at once, and raise where it changed nothing."""
+        if self._execute(statement, values).rowcount == 0:
+            raise otherwise()
 
     def now(self) -> datetime:
         """Give the time at which the transaction first asked."""

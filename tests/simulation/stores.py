@@ -22,7 +22,7 @@ from gateway.outbox.memory import MemoryOutbox, Row
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
 from gateway.outbox.workers import alone
-from gateway.ports import Claim, Clock, Database, Outbox, Tx
+from gateway.ports import Claim, Clock, Database, Outbox, Refuse, Tx
 from gateway.store.engine import open_database
 from gateway.store.migrate import upgrade
 from gateway.store.times import from_micros
@@ -216,6 +216,10 @@ class _BreakingTx:
     def write(self, statement: Executable, **values: object) -> None:
         self._count()
         self.tx.write(statement, **values)
+
+    def require(self, statement: Executable, otherwise: Refuse, /, **values: object) -> None:
+        self._count()
+        self.tx.require(statement, otherwise, **values)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tx, name)

@@ -39,13 +39,18 @@ INSERT_MESSAGE = _insert(MESSAGES)
 INSERT_PAYLOAD = _insert(PAYLOADS)
 INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until", "corrections", "unsettled", "perhaps_taken")
 INSERT_KEY = _insert(KEYS)
-INSERT_ATTEMPT = _insert(ATTEMPTS)
 INSERT_OUTCOME = _insert(OUTCOMES)
 
 # messages_by_request
 ANSWERED = select(M.id, M.answer_status, M.answer_headers).where(M.request_digest == bindparam("digest"))
 # messages_by_repeat_key
 REPEATED = select(M.id).where(M.channel == bindparam("channel"), M.repeat_key == bindparam("repeat_key"), M.repeat_key.is_not(None))
+# messages' primary key; a message keeps the first key under which its own channel sends it
+KEEP_KEY = (
+    update(MESSAGES)
+    .where(M.id == bindparam("message"), M.channel == bindparam("by"), M.repeat_key.is_(None))
+    .values(repeat_key=bindparam("under"))
+)
 # messages_by_key
 SAME_KEY = select(M.id, M.answer_status, M.answer_headers, M.way, M.received_at, M.sha256).where(M.message_key == bindparam("key"))
 # deliveries_by_message
@@ -110,7 +115,10 @@ MESSAGE = (  # messages' and payloads' primary keys
 )
 
 _HELD = and_(D.id == bindparam("delivery"), D.token == bindparam("held"), D.state == State.SENDING.value)
-HOLDS = select(literal(1)).where(_HELD)
+INSERT_ATTEMPT = insert(ATTEMPTS).from_select(  # only by whoever holds the delivery
+    [c.name for c in ATTEMPTS.c],
+    select(*(bindparam(c.name, type_=c.type) for c in ATTEMPTS.c)).where(select(literal(1)).where(_HELD).exists()),
+)
 _NOTED = select(literal(1)).where(ATTEMPTS.c.delivery == D.id, ATTEMPTS.c.token == D.token).exists()  # attempts' primary key
 _TAKEN = bindparam("taken", type_=Integer())  # 1 perhaps, if it left at all; 0 no; null as before
 SETTLE = (
