@@ -1,5 +1,6 @@
 """PostgreSQL: connections that come back by themselves, and concurrent works that share commits."""
 
+import logging
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -227,6 +228,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
         """Know the server; nothing is connected yet. A `clock` stands in for the server's own time."""
+        logging.getLogger("psycopg").disabled = True  # what it has to say of a lost connection, it raises too
         self._clock = clock
         self._readers: queue.LifoQueue[Line] = queue.LifoQueue()
         for _ in range(READERS):
