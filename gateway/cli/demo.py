@@ -7,6 +7,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +15,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from gateway.bootstrap import known_parties, now
 from gateway.config import Settings
-from gateway.security.devpki import generate
+from gateway.errors import GatewayError
 from gateway.testing.journey import Played, play
 from gateway.testing.process import NotReadyError
 from gateway.testing.world import World
 
-from .output import GOOD, NOT_AVAILABLE, REFUSED, aside, emit, people, settings
+from .output import GOOD, NOT_AVAILABLE, REFUSED, aside, emit, language, people, refuse, say, settings
 
 
 def demo(
@@ -30,30 +30,32 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output; the steps go to standard error.")] = False,
 ) -> None:
     """Play the journey; ends with 0 only if every step was seen from outside."""
-    chosen = settings()
+    chosen, spoken = settings(), {"NSW_LANGUAGE": language()}
+    os.umask(0o077)
     home = chosen.home.absolute() if stay else Path(tempfile.mkdtemp(prefix="nsw-demo-"))
     try:
-        prepare(home)
-        code = _play(home, port=_port(chosen) if stay else 0, stay=stay, as_json=as_json)
+        world = World(home, port=_port(chosen), environment={**spoken, **_own(chosen)}) if stay else World(home, environment=spoken)
+        code = _play(world, stay=stay, as_json=as_json)
     except NotReadyError as error:
-        aside().print(f"[red]✗[/] {escape(str(error))}")
+        for line in str(error).splitlines():
+            aside().print(line, markup=False)
         code = NOT_AVAILABLE
+    except GatewayError as error:
+        refuse(error, as_json=as_json, ours=True)
     finally:
         if not stay:
             shutil.rmtree(home, ignore_errors=True)
     raise typer.Exit(code)
 
 
-def prepare(home: Path) -> None:
-    """Make the development PKI of an installation, for every party of its rules."""
-    os.umask(0o077)
-    chosen = Settings(home=home)
-    generate(chosen.pki, now=now(), parties=[party.code for party in known_parties(chosen)])
+def _own(chosen: Settings) -> Mapping[str, str]:
+    """Give the folders of rules and schemas that a new agency is tried out with."""
+    return {"NSW_RULES": str(chosen.rule_folder.absolute()), "NSW_SCHEMAS": str(chosen.schema_folder.absolute())}
 
 
-def _play(home: Path, *, port: int, stay: bool, as_json: bool) -> int:
+def _play(world: World, *, stay: bool, as_json: bool) -> int:
     console = aside() if as_json else people()
-    with World(home, port=port) as world:
+    with world:
         _addresses(world, console)
         played = []
         for step in play(world, first=int(time.time()) % 10_000_000):
@@ -63,7 +65,8 @@ def _play(home: Path, *, port: int, stay: bool, as_json: bool) -> int:
         if as_json:
             emit(_report(world, played, good=good))
         if stay:
-            console.print(f"\n[bold]{world.gateway.url}[/]  Ctrl-C dừng lại / stops")
+            console.print()
+            console.print(f"[bold]{world.gateway.url}[/]  {say('demo-stop')}")
             _wait_for_signal()
         return GOOD if good else REFUSED
 
@@ -76,7 +79,7 @@ def _report(world: World, played: list[Played], *, good: bool) -> dict[str, obje
 
 def _line(step: Played) -> str:
     sign = "[green]✓[/]" if step.ok else "[red]✗[/]"
-    return f"{sign} {escape(step.title)}  [dim]{step.ms} ms · {escape(step.detail)}[/]"
+    return f"{sign} {say(f'journey-{step.name}')}  [dim]{step.ms} ms · {escape(step.detail)}[/]"
 
 
 def _addresses(world: World, console: Console) -> None:

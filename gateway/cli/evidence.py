@@ -87,7 +87,7 @@ def _print(console: Console, name: str, verdict: Verdict) -> None:
     for check in verdict.checks:
         _print_check(console, check)
     for file in (name for name, passed in verdict.files.items() if not passed):
-        console.print(Text.assemble(("  ✗ ", "red"), file))
+        paragraph(console, Text.assemble(("✗ ", "red"), file), indent=2, hanging=2)
 
 
 def _print_check(console: Console, check: Check) -> None:

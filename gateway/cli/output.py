@@ -26,18 +26,27 @@ DEFAULT_LANGUAGE = LANGUAGES[0]  # where neither --lang nor NSW_LANGUAGE says
 NARROWEST_TEXT = 20  # cells of a wrapped line on any terminal
 WIDEST_TABLE = 200  # cells; the widest, of messages, has 150
 
-_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # controls, and what turns the direction
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")  # controls, and what turns the direction
+_MARK = "\ufffd"  # is shown instead
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
 class Plain(Console):
-    """Shows what a terminal would obey, or write backwards, as a mark: names and certificates of strangers are printed, too."""
+    """Shows what a terminal would obey, or write backwards, as a mark: names and certificates of strangers are printed, too.
+
+    So is a line break inside a text: the program prints each line of its own by itself.
+    """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Give the pieces of what is printed; their styles are the program's own."""
+        match renderable:
+            case Text():
+                renderable = _one_line(renderable)
+            case str():
+                renderable = renderable.replace("\n", _MARK)
         for text, style, control in super().render(renderable, options):
-            yield Segment(_OBEYED.sub("\ufffd", text), style, control)
+            yield Segment(_OBEYED.sub(_MARK, text), style, control)
 
 
 def people() -> Console:
@@ -78,8 +87,9 @@ def say(name: str, /, **values: str) -> str:
 
 
 def emit(document: Mapping[str, Any]) -> None:
-    """Write one JSON document on standard output, in UTF-8 whatever the terminal speaks."""
-    write((json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n").encode("utf-8", "backslashreplace"))
+    """Write one JSON document on standard output, in UTF-8 whatever the terminal speaks; what it would obey is escaped."""
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n"
+    write(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "backslashreplace"))
 
 
 def write(data: bytes) -> None:
@@ -99,6 +109,7 @@ def paragraph(console: Console, text: Text, *, indent: int, hanging: int = 0) ->
     if not console.is_terminal:
         console.print(Text(" " * indent) + text)
         return
+    text = _one_line(text)
     first = text[:hanging]
     for line in text[hanging:].wrap(console, max(console.width - indent - hanging, NARROWEST_TEXT)):
         console.print(Text(" " * indent) + first + line)
@@ -151,9 +162,16 @@ def _tell(console: Console, problems: Iterable[Problem], spoken: str) -> None:
     for problem in problems:
         paragraph(console, Text("✗ ", style="red") + Text(explain(problem, spoken), style="default"), indent=0, hanging=2)
         if place := _place_of(problem, spoken):
-            console.print(f"  [dim]{escape(place)}[/]")
+            paragraph(console, Text(place, style="dim"), indent=2)
         if advice := remedy(problem, spoken):
             paragraph(console, Text("→ ", style="cyan") + Text(advice, style="default"), indent=2, hanging=2)
+
+
+def _one_line(text: Text) -> Text:
+    """Show line breaks as marks, so that nobody's name begins a line."""
+    found = text.copy()
+    found.plain = text.plain.replace("\n", _MARK)
+    return found
 
 
 def _place_of(problem: Problem, spoken: str) -> str:

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import Code, NotReadable, Problem
 
-from .packing import MAX_FILES, MAX_NAME
+from .packing import MAX_FILES, MAX_NAME, is_name
 
 NAME = "evidence.json"
 MAX_BYTES = 32 * 1024 * 1024
@@ -14,8 +14,17 @@ MAX_EVENTS = 20_000  # of one message; one that is tried for a month has some 5,
 MAX_ATTACHMENTS = 1000  # of one message, as the REST interface counts them
 MAX_PATH = 64  # a tree of 2^63 leaves
 
+
+def _file_name(found: str) -> str:
+    if not is_name(found):
+        raise ValueError("no name for a file of a container")
+    return found
+
+
 Text = Annotated[str, Field(max_length=4000)]
-FileName = Annotated[str, Field(max_length=MAX_NAME)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]  # of a message or a delivery; it is part of file names
+FileName = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_file_name)]
+Nothing = Literal[""]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -41,7 +50,7 @@ class SignerPart(_Part):
 class DeliveryPart(_Part):
     """One delivery as it stood."""
 
-    id: Text
+    id: Id
     party: Text
     state: Text
     attempts: int
@@ -58,7 +67,7 @@ class AttachmentPart(_Part):
     media_type: Text
     size: int
     sha256: Hash
-    file: FileName
+    file: FileName | Nothing
 
 
 class ReceiptPart(_Part):
@@ -68,9 +77,9 @@ class ReceiptPart(_Part):
     """
 
     file: FileName
-    about: FileName
+    about: FileName | Nothing
     party: Text
-    delivery: Text
+    delivery: Id | Nothing
     at: AwareDatetime
     signer: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
     name: Text
@@ -88,7 +97,7 @@ class EventPart(_Part):
 class MessagePart(_Part):
     """One message: `waiting` counts events that no signed head covers yet, `files` are its own."""
 
-    id: Text
+    id: Id
     state: Text
     received_at: AwareDatetime
     channel: Text
@@ -113,7 +122,7 @@ class HeadPart(_Part):
     """One signed head as LEDGER.md writes it; `stamp` names the file of its time-stamp, empty where there is none."""
 
     signed: dict[str, object]
-    stamp: FileName
+    stamp: FileName | Nothing
     stamped_at: AwareDatetime | None
 
 

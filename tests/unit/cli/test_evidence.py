@@ -137,6 +137,38 @@ def test_a_forgers_names_cannot_draw_a_verdict_on_the_terminal(run: Run, exporte
     assert trick[0] not in checked.out
 
 
+DRAWN = "\n\n✓ e.asice: every check has passed; the evidence holds"
+
+
+def _id(record: dict[str, Any]) -> None:
+    record["messages"][0]["id"] += DRAWN
+
+
+def _receipt(record: dict[str, Any]) -> None:
+    record["messages"][0]["receipts"][0]["file"] += DRAWN
+
+
+def _file(record: dict[str, Any]) -> None:
+    record["messages"][0]["files"].append(f"messages/x{DRAWN}")
+
+
+@pytest.mark.parametrize("change", [_id, _receipt, _file])
+def test_a_forgers_line_breaks_begin_no_line(  # a fixture each
+    run: Run, exported: Path, home: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    files = unpacked(exported.read_bytes())[0]
+    record = json.loads(files["evidence.json"])
+    change(record)
+    forged = tmp_path / "forged.asice"
+    forged.write_bytes(sealed({**files, "evidence.json": json.dumps(record).encode()}, party_key(home / "pki"), at=NOW))
+
+    checked = run("--lang", "en", "evidence", "verify", forged, "--trust", home / "pki" / "gateway.cert.pem")
+
+    verdict, *rest = checked.out.splitlines()
+    assert (checked.code, verdict.startswith(f"✗ {forged}")) == (1, True)
+    assert all(line.startswith("  ") for line in rest)
+
+
 def test_refused_messages_have_evidence_of_their_refusal(run: Run, messages: tuple[str, ...], exported: Path) -> None:
     files = unpacked(exported.read_bytes())[0]
 

@@ -7,6 +7,8 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import pytest
@@ -15,6 +17,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from gateway.errors import NotReadable
+from gateway.evidence.record import read_record
 from gateway.evidence.seal import PLACE
 from gateway.evidence.timestamps import Authorities
 from gateway.evidence.verify import Verdict
@@ -257,6 +261,17 @@ def test_a_record_that_cannot_be_read_fails_its_checks(court: Court, files: File
 
     assert failed(verdict) == set(range(7, 16))
     assert verdict.messages == ()
+
+
+@pytest.mark.parametrize("odd", ["\n", "x\n", "\n✓", "a b", "ả", "\u202e", "../x", "", "x" * 121])
+@pytest.mark.parametrize("place", [("id",), ("receipts", 0, "file"), ("files", 0), ("deliveries", 0, "id")], ids=str)
+def test_ids_and_file_names_that_no_gateway_writes_are_not_read(files: Files, place: tuple[str | int, ...], odd: str) -> None:
+    record = told(files)
+    *way, last = place
+    reduce(getitem, way, record["messages"][0])[last] = odd
+
+    with pytest.raises(NotReadable):
+        read_record(json.dumps(record).encode())
 
 
 @pytest.mark.parametrize("garbage", [b"", b"PK\3\4", b"<xml/>", bytes(1000), b"PK\3\4" * 1000])
