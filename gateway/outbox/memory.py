@@ -44,9 +44,9 @@ class Row:
 class Shelf:
     """What the outbox holds; guarded by its lock."""
 
-    answers: dict[tuple[object, ...], Reply] = field(default_factory=dict)
+    requests: dict[tuple[object, ...], Entry] = field(default_factory=dict)
     keys: dict[bytes, MessageId] = field(default_factory=dict)
-    repeat_keys: set[tuple[str, str]] = field(default_factory=set)
+    repeat_keys: dict[tuple[str, str], MessageId] = field(default_factory=dict)
     entries: dict[MessageId, Entry] = field(default_factory=dict)
     refused: dict[MessageId, Refusal] = field(default_factory=dict)
     rows: dict[DeliveryId, Row] = field(default_factory=dict)  # in commit order
@@ -68,21 +68,28 @@ class MemoryOutbox:
         self.shelf = Shelf()
 
     def answered(self, arrival: Arrival) -> Reply | None:
-        """Give the first answer where the very same bytes came from the same channel and were accepted."""
-        return self.shelf.answers.get(_request(arrival))
+        """Give the first answer where the very same bytes came from the same channel and were accepted.
+
+        Raises Conflict where they come under a repeat key that stands for another message.
+        """
+        with self._lock:
+            first = self.shelf.requests.get(_request(arrival))
+            if first is None:
+                return None
+            self._keep_key(arrival, first.arrival)
+            return first.answer
 
     def record(self, entry: Entry) -> Reply:
-        """Keep a message; gives the answer to send. Raises Conflict where its key stands for other content."""
+        """Keep a message; gives the answer to send. Raises Conflict where one of its keys stands for other content."""
         with self._lock:
-            first = self.shelf.keys.get(entry.key)
-            if first is not None:
-                return self._repeat(entry, self.shelf.entries[first])
-            again = (channel_name(entry.arrival), entry.arrival.repeat_key or "")
-            if entry.arrival.repeat_key and again in self.shelf.repeat_keys:
-                raise Conflict(Code.CONFLICT, Problem(text="outbox.repeat-key"))
+            known = self.shelf.keys.get(entry.key)
+            if known is not None:
+                first = self.shelf.entries[known]
+                answer = self._repeat(entry, first)
+                self._keep_key(entry.arrival, first.arrival)
+                return answer
+            self._keep_key(entry.arrival, entry.arrival)
             self._keep(entry)
-            if entry.arrival.repeat_key:
-                self.shelf.repeat_keys.add(again)
         self._wake({route.party.code for route in entry.routes})
         return entry.answer
 
@@ -197,7 +204,7 @@ class MemoryOutbox:
 
     def _keep(self, entry: Entry) -> None:
         shelf, now = self.shelf, self._clock()
-        shelf.answers[_request(entry.arrival)] = entry.answer
+        shelf.requests[_request(entry.arrival)] = entry
         shelf.keys[entry.key] = entry.arrival.id
         shelf.entries[entry.arrival.id] = entry
         shelf.ledger.append(accepted_event(entry))
@@ -206,6 +213,16 @@ class MemoryOutbox:
                 id=delivery, message=entry.arrival.id, party=route.party.code, route=route.name, state=State.QUEUED, due_at=now,
                 dossier=dossier(entry) if route.order == "dossier" else None, created_at=now,
             )  # fmt: skip
+
+    def _keep_key(self, arrival: Arrival, first: Arrival) -> None:
+        """Let a repeat key stand for a message that has none yet; raises Conflict where it stands for another."""
+        if not arrival.repeat_key:
+            return
+        kept, again = self.shelf.repeat_keys, (channel_name(arrival), arrival.repeat_key)
+        if kept.get(again, first.id) != first.id:
+            raise Conflict(Code.CONFLICT, Problem(text="outbox.repeat-key"))
+        if channel_name(first) == again[0] and first.id not in kept.values():
+            kept[again] = first.id
 
     def _repeat(self, entry: Entry, first: Entry) -> Reply:
         same = [a.id for a in first.arrival.attachments] == [a.id for a in entry.arrival.attachments]

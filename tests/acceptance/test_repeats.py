@@ -130,6 +130,17 @@ def test_an_idempotency_key_stands_for_one_document(doors: Any) -> None:
     assert (other.status, json.loads(other.body)["code"]) == (409, "conflict")
 
 
+def test_an_idempotency_key_that_first_comes_with_a_repeat_stands_for_its_document(doors: Any) -> None:
+    document, keyed = doors.application(), {"content-type": "application/xml", "idempotency-key": str(uuid.uuid4())}
+    first = doors.rest(document)
+
+    again = doors.rest(document, headers=keyed)
+    other = doors.rest(doors.application(), headers=keyed)
+
+    assert (first.status, again.body) == (202, first.body)
+    assert (other.status, json.loads(other.body)["code"]) == (409, "conflict")
+
+
 def test_a_repeat_that_comes_another_way_is_answered_in_its_own_words(doors: Any) -> None:
     about = doors.traveller.application()
     envelope = doors.application(about=about)
