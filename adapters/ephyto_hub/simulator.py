@@ -96,7 +96,7 @@ class Desk:
 
 def hub(pace: Pace | None = None) -> Simulator:
     """Make a hub of a certain pace."""
-    return Simulator("ephyto_hub", partial(_handle, pace=pace or Pace()), mark=_mark)
+    return Simulator("ephyto_hub", partial(_handle, pace=pace or Pace()), mark=_mark, path=SERVICE)
 
 
 # --- a request -----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from gateway.errors import Code, Conflict, Problem
 from gateway.model import Reply
 from gateway.security.devpki import generate
 
@@ -15,6 +16,7 @@ from .client import ask
 from .process import Process
 
 SERVE = ("-m", "gateway.cli", "serve")
+OURS = b"# Where simulated agencies are, written anew at each start. A file that does not begin with this line is never overwritten.\n"
 
 
 class RunningGateway:
@@ -25,6 +27,7 @@ class RunningGateway:
         self.home = home
         self.url = ""
         settings = {"NSW_HOME": str(home), "NSW_PORT": str(port), **(environment or {})}
+        self.rules = Path(settings.get("NSW_RULES", home / "rules"))
         self._process = Process(program, log=home / "logs" / "gateway.log", environment=settings)
 
     def __enter__(self) -> Self:
@@ -69,12 +72,14 @@ class RunningGateway:
         self.start()
 
     def reach(self, endpoints: Mapping[str, str]) -> None:
-        """Say where parties are; a running gateway notices within a second."""
-        rules = self.home / "rules"
-        rules.mkdir(parents=True, exist_ok=True)
-        part = rules / ".endpoints.toml.part"
-        part.write_text("[endpoints]\n" + "".join(f"{json.dumps(code)} = {json.dumps(url)}\n" for code, url in endpoints.items()), "utf-8")
-        part.replace(rules / "endpoints.toml")
+        """Say where parties are; a running gateway notices within a second. Raises Conflict where an installation's own addresses stand."""
+        file, part = self.rules / "endpoints.toml", self.rules / ".endpoints.toml.part"
+        if file.exists() and not file.read_bytes().startswith(OURS):
+            raise Conflict(Code.CONFLICT, Problem(text="cli.demo-addresses", path=str(file)))
+        self.rules.mkdir(parents=True, exist_ok=True)
+        lines = "".join(f"{json.dumps(code)} = {json.dumps(url)}\n" for code, url in endpoints.items())
+        part.write_bytes(OURS + f"[endpoints]\n{lines}".encode())
+        part.replace(file)
 
     def ask(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
         """Ask it something over HTTP; raises OSError where it does not answer."""

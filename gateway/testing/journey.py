@@ -33,7 +33,6 @@ class Step:
     """One step of the journey: `play` gives what was seen, in a few words, or raises NotSeenError."""
 
     name: str
-    title: str
     play: Callable[["Traveller"], str]
 
 
@@ -42,7 +41,6 @@ class Played:
     """How a step went."""
 
     name: str
-    title: str
     ok: bool
     ms: int
     detail: str
@@ -110,7 +108,7 @@ def play(world: World, *, first: int, moment: float | None = None) -> Iterator[P
             ok, detail = True, step.play(traveller)
         except (NotSeenError, OSError) as error:
             ok, detail = False, str(error)
-        yield Played(name=step.name, title=step.title, ok=ok, ms=round((time.monotonic() - started) * 1000), detail=detail)
+        yield Played(name=step.name, ok=ok, ms=round((time.monotonic() - started) * 1000), detail=detail)
         if not ok:
             return
 
@@ -118,15 +116,15 @@ def play(world: World, *, first: int, moment: float | None = None) -> Iterator[P
 def steps(moment: float) -> tuple[Step, ...]:
     """List the steps, with the kill at a moment."""
     return (
-        Step(name="application", title="Cổng thông tin gửi hồ sơ đã ký, cổng kết nối trả lời 99", play=_apply),
-        Step(name="ministry", title="Bộ nhận hồ sơ theo đúng định dạng của Bộ", play=_reach_ministry),
-        Step(name="decisions", title="Bộ xác nhận, thông báo phí, cấp chứng thư; cổng thông tin nhận đủ", play=_decide),
-        Step(name="customs", title="Hải quan nhận chứng thư để thông quan", play=_clear),
-        Step(name="hub", title="Chứng thư điện tử tới nước nhập khẩu qua IPPC Hub", play=_cross_border),
-        Step(name="outage", title="Hệ thống của Bộ ngừng: thông điệp chờ, rồi tự đến nơi", play=_outlast),
-        Step(name="kill", title="Cổng kết nối bị SIGKILL khi đang giao: không mất, không trùng", play=lambda t: survive(t, moment)),
-        Step(name="repeat", title="Gửi lại cùng thông điệp: cùng câu trả lời, một tác dụng", play=_repeat),
-        Step(name="refusals", title="Thông điệp sai bị từ chối có mã lỗi, vị trí và lý do", play=_refuse),
+        Step(name="application", play=_apply),
+        Step(name="ministry", play=_reach_ministry),
+        Step(name="decisions", play=_decide),
+        Step(name="customs", play=_clear),
+        Step(name="hub", play=_cross_border),
+        Step(name="outage", play=_outlast),
+        Step(name="kill", play=lambda t: survive(t, moment)),
+        Step(name="repeat", play=_repeat),
+        Step(name="refusals", play=_refuse),
     )
 
 

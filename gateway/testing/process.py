@@ -17,7 +17,7 @@ TAIL = 2_000  # characters of the log that an error quotes
 
 
 class NotReadyError(Exception):
-    """A program ended or stayed silent instead of saying that it is ready; quotes the end of its log."""
+    """A program ended or stayed silent instead of saying that it is ready; begins with what it said on standard error."""
 
 
 class Process:
@@ -31,6 +31,7 @@ class Process:
         self._command = [sys.executable, *arguments]
         self._environment = {"PATH": os.defpath, "LANG": "C.UTF-8", **(environment or {})}
         self._log = log
+        self._begun = 0  # where in the log this start begins
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -47,6 +48,7 @@ class Process:
         """Start it and give the address it says; raises NotReadyError."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
+            self._begun = log.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own program, by its absolute path
                 self._command, stdout=subprocess.PIPE, stderr=log, text=True, env={**self._environment, **(environment or {})}
             )
@@ -81,10 +83,12 @@ class Process:
         if line.startswith(READY):
             return line.removeprefix(READY).strip()
         self.kill()
-        raise NotReadyError(f"{' '.join(self._command)} said {line!r}; its log ends:\n{self._tail()}")
+        raise NotReadyError(f"{self._cause()}\n({' '.join(self._command)} said {line!r})")
 
-    def _tail(self) -> str:
-        return self._log.read_text("utf-8", "replace")[-TAIL:]
+    def _cause(self) -> str:
+        """Give what this start said to people; its events in JSON where it said nothing else."""
+        lines = self._log.read_bytes()[self._begun :].decode("utf-8", "replace").splitlines()
+        return "\n".join([line for line in lines if not line.startswith("{")] or lines)[-TAIL:]
 
 
 def _read_on(stream: "IO[str] | None", lines: "Queue[str]") -> None:

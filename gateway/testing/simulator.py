@@ -77,7 +77,7 @@ class Simulator:
     `handle` answers a request; it is called for one request at a time, and not for repeats. `mark` gives the message's id (empty:
     nothing to remember). `after` runs in the background once for every new message, and again after a restart until it returned
     True, so what it sends must carry the same ids each time. `acts` are what it does when it is told to, by name; an act raises
-    ValueError for orders it cannot follow.
+    ValueError for orders it cannot follow. `path` is where its service is called.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Simulator:
     mark: Callable[[SimRequest], Mark] = _unmarked
     after: Callable[[SimRequest, SimContext], bool] | None = None
     acts: Mapping[str, Act] = field(default_factory=dict)
+    path: str = "/ws"
 
     def start(
         self, *, port: int = 0, gateway: str = "", pki: Path | None = None, folder: Path | None = None, clock: Clock | None = None
@@ -119,6 +120,11 @@ class RunningSimulator:
     def url(self) -> str:
         """Where it serves."""
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def address(self) -> str:
+        """Where its service is called."""
+        return self.url + self.simulator.path
 
     @property
     def mode(self) -> Mode:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from gateway.bootstrap import known_parties
 from gateway.model import Reply
 from gateway.security.certificates import read_pem
 from gateway.security.devpki import generate
@@ -19,7 +20,7 @@ from gateway.testing.faults.ground import Ground
 from gateway.testing.gateway import RunningGateway
 from gateway.testing.proxy import Line, Proxy
 from gateway.testing.vnsw import read_answer
-from gateway.testing.world import ADDRESSES, until
+from gateway.testing.world import addresses, until
 from tests.faults.serving import Served, served
 
 LIFETIME = timedelta(days=3650)  # of the development certificates
@@ -106,7 +107,7 @@ def test_a_partner_whose_name_is_gone_gets_everything_when_it_is_back(ground: Gr
 @contextmanager
 def elsewhere(ground: Ground, address: str) -> Iterator[None]:
     """Say that the ministry is somewhere else for a while."""
-    true = {party: ground.partners[name].url + path for name, party, path in ADDRESSES}
+    true = addresses(known_parties(ground.settings), ground.partners)
     rules = RunningGateway(ground.settings.home)
     rules.reach(true | {"BNN": address})
     try:

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+from gateway.bootstrap import known_parties
 from gateway.config import Settings
 from gateway.security.devpki import generate
 from gateway.testing.contents import Consignment
 from gateway.testing.gateway import RunningGateway
-from gateway.testing.simulate import load
+from gateway.testing.simulate import load, names
 from gateway.testing.simulator import RunningSimulator
-from gateway.testing.world import ADDRESSES
+from gateway.testing.world import addresses
 
 from .stories import STORIES, rehearse
 from .warm import WarmProcess
@@ -59,6 +60,6 @@ def partnered(home: Path) -> Iterator[Mapping[str, RunningSimulator]]:
     """Make a home with keys and rules, and start its partners, which follow nothing up."""
     generate(home / "pki", now=datetime.now(UTC))
     with ExitStack() as stack:
-        partners = {n: stack.enter_context(replace(load(n), after=None).start(pki=home / "pki")) for n, _, _ in ADDRESSES}
-        RunningGateway(home).reach({party: partners[name].url + path for name, party, path in ADDRESSES})
+        partners = {n: stack.enter_context(replace(load(n), after=None).start(pki=home / "pki")) for n in names()}
+        RunningGateway(home).reach(addresses(known_parties(Settings(home=home)), partners))
         yield partners

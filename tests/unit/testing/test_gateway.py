@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.testing.gateway import RunningGateway
+from gateway.testing.gateway import OURS, RunningGateway
 
 pytestmark = pytest.mark.slow
 
@@ -33,5 +33,6 @@ def test_endpoints_are_written_as_an_installation_would(tmp_path: Path) -> None:
     gateway = RunningGateway(tmp_path)
     gateway.reach({"BNN": 'http://127.0.0.1:1/a"b'})
 
-    assert (tmp_path / "rules" / "endpoints.toml").read_text("utf-8") == '[endpoints]\n"BNN" = "http://127.0.0.1:1/a\\"b"\n'
+    written = (tmp_path / "rules" / "endpoints.toml").read_bytes()
+    assert written == OURS + b'[endpoints]\n"BNN" = "http://127.0.0.1:1/a\\"b"\n'
     assert [path.name for path in (tmp_path / "rules").iterdir()] == ["endpoints.toml"]

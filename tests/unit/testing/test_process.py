@@ -45,6 +45,15 @@ def test_a_program_that_ends_is_not_ready_and_its_log_is_quoted(tmp_path: Path) 
         program("import sys; sys.exit('no such setting')", tmp_path).start()
 
 
+def test_a_program_that_ends_says_its_own_cause_first_and_no_events(tmp_path: Path) -> None:
+    for cause in ("an older cause", "the disk is full"):
+        with pytest.raises(NotReadyError) as failed:
+            program(f"import sys; sys.stderr.write('{{\"event\": 1}}\\n'); sys.exit('{cause}')", tmp_path).start()
+
+    assert str(failed.value).startswith("the disk is full\n(")
+    assert "an older cause" not in str(failed.value)
+
+
 def test_a_program_that_stays_silent_is_not_ready_and_killed(tmp_path: Path) -> None:
     one = program("import signal; signal.pause()", tmp_path)
 
