@@ -63,9 +63,8 @@ from .security.certificates import Certificate, read_pem
 from .security.cipher import FileCipher
 from .security.enrolment import Enrolment, Issue
 from .security.expiry import EVERY_SECONDS as EXPIRY_SECONDS
-from .security.expiry import Expiry
+from .security.expiry import Ending, Expiry, endings
 from .security.expiry import notices as expiry_notices
-from .security.holdings import Holding, held_in
 from .security.keeper import EVERY_SECONDS as KEY_SECONDS
 from .security.keeper import KeyKeeper
 from .security.keys import SigningKey
@@ -270,7 +269,8 @@ def build(settings: Settings) -> Hub:
         _first=(*([listening] if listening else []), statuses, *_rounds(rules, keeper, sealing, configuration, watch=telemetry),
                 *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry), *_publishing(publications, telemetry)),
         _last=(
-            _expiry(settings, lambda: held_in(trust.registry, (sealer.certificate,), at=now()), database, watch=telemetry),
+            _expiry(settings, lambda: endings(trust.registry, sealer.certificate, rules.current.parties, at=now()), database,
+                    watch=telemetry),
             Mender(mending, bell=orders, watch=telemetry),
             Rounds("attachments", partial(tidy, attachments, telemetry), every=COLLECT_SECONDS, watch=telemetry),
             _housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),
@@ -383,10 +383,10 @@ def _revocation(settings: Settings) -> Path:
     return settings.home / "cache" / "revocation"
 
 
-def _expiry(settings: Settings, held: Callable[[], Sequence[Holding]], database: Database, *, watch: Watch) -> Rounds:
-    """Watch the ends of certificates, and tell by mail where a mail server is set."""
+def _expiry(settings: Settings, held: Callable[[], Sequence[Ending]], database: Database, *, watch: Watch) -> Rounds:
+    """Watch what ends, and tell by mail where a mail server is set."""
 
-    def send(ending: Sequence[Holding]) -> None:
+    def send(ending: Sequence[Ending]) -> None:
         mailer = Mailer(server=settings.mail_server, sender=settings.mail_from, receivers=settings.mail_to.split(","))
         told = [f"{n.path}: {explain(n, spoken)}\n  {remedy(n, spoken)}" for spoken in ("vi", "en") for n in expiry_notices(ending)]
         mailer.send(explain(Problem(text="certificates.mail", values={"count": str(len(ending))}), "vi"), "\n\n".join(told) + "\n")

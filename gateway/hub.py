@@ -126,11 +126,12 @@ class Hub:
         self._workers.learn()
 
     def notices(self) -> list[Problem]:
-        """Say which partners are away or paused, which certificates end, and what evidence is missing; raises Unavailable."""
+        """Say which partners are away or paused, what ends, and what evidence is missing; raises Unavailable."""
         away = notices(self.rules.current.parties, self.destinations.standings(), now=utc(), zone=self.rules.current.zone)
         unknown = self.trust.registry.unknown_statuses(at=utc())
         unpublished = [notice for publication in self.publications for notice in publication.notices()]
-        return [*away, *expiry.notices(self.held()), *unknown, *self.stamps.notices(), *unpublished, *self.witness.notices()]
+        ending = expiry.endings(self.trust.registry, self.sealer.certificate, self.rules.current.parties, at=utc())
+        return [*away, *expiry.notices(ending), *unknown, *self.stamps.notices(), *unpublished, *self.witness.notices()]
 
     def held(self) -> tuple[Holding, ...]:
         """List the certificates in use and how long each lasts."""

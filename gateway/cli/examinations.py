@@ -24,6 +24,8 @@ from gateway.errors import GatewayError, Problem
 from gateway.evidence.copies import last_of
 from gateway.evidence.heads import SignedHead
 from gateway.routing.rules import RuleSet, check
+from gateway.security.exemptions import exemptions
+from gateway.security.expiry import notices
 from gateway.security.holdings import Holding, holdings
 from gateway.transport.http import library
 from gateway.xml.shipped import shipped
@@ -63,7 +65,7 @@ def examine(settings: Settings, *, at: datetime) -> Iterator[Finding]:
     yield from _database(settings, at)
     yield from _certificates(settings, at)
     yield _heads(settings, at)
-    yield from _data(settings)
+    yield from _data(settings, at)
     yield _port(settings)
 
 
@@ -216,7 +218,7 @@ def _is_behind(last: SignedHead | None, newest: SignedHead, patience: timedelta,
     return last.head.size < newest.head.size and at - last.head.at > patience
 
 
-def _data(settings: Settings) -> Iterator[Finding]:
+def _data(settings: Settings, at: datetime) -> Iterator[Finding]:
     """Examine adapters, schemas and rules, each of which the next one needs."""
     try:
         adapters = frozenset(discover())
@@ -235,6 +237,8 @@ def _data(settings: Settings) -> Iterator[Finding]:
     if report.passed and report.rules:
         yield _good("rules", "rules-good", version=report.rules.version, count=str(report.procedures))
         yield _parties(settings, report.rules)
+        ending = notices(exemptions(report.rules.parties, at=at))
+        yield from (Finding(name="parties", state="warning", told=problem) for problem in ending)
 
 
 def _parties(settings: Settings, rules: RuleSet) -> Finding:

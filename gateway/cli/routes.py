@@ -1,5 +1,6 @@
 """nsw routes: are the rules in order, and where does a document go."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,10 +9,12 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.bootstrap import discover, load_schemas, now
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Problem, explain, remedy
 from gateway.routing.router import Considered, Explanation
 from gateway.routing.router import explain as explain_routes
 from gateway.routing.rules import CheckReport, check
+from gateway.security.exemptions import exemptions
+from gateway.security.expiry import notices
 from gateway.xml.parse import parse
 from gateway.xml.shipped import shipped
 
@@ -19,6 +22,7 @@ from .files import check_folder, read_document
 from .installation import Installation, installation
 from .opening import open_file
 from .output import GOOD, REFUSED, AsJson, emit, language, paragraph, people, problem_view, refuse, say, settings, tell
+from .verdict import objections
 
 app = typer.Typer(no_args_is_help=True, help="Rules: check them, and explain where a document goes.")
 _SIGNS = {"chosen": ("✓", "green"), "condition-unknown": ("!", "yellow")}
@@ -37,16 +41,18 @@ def check_command(folder: Folder = None, *, as_json: AsJson = False) -> None:
     except GatewayError as error:
         refuse(error, as_json=as_json, ours=True)
     report = check((own, shipped("routing_rules")), schemas=schemas.names(), adapters=frozenset(discover()))
+    ending = notices(exemptions(report.rules.parties if report.rules else (), at=now()))
     if as_json:
-        emit(_check_view(report))
+        emit(_check_view(report, ending))
     else:
         _print_check(people(), own, report)
+        _print_warnings(people(), ending)
     raise typer.Exit(GOOD if report.passed else REFUSED)
 
 
 @app.command(name="explain")
 def explain_command(file: File, *, as_json: AsJson = False) -> None:
-    """Tell which rule sends a document where, and why. Ends with 1 where it goes nowhere."""
+    """Tell which rule sends a document where, and why. Ends with 1 where it goes nowhere, or intake would refuse it."""
     data = read_document(file)
     installed = installation(as_json=as_json)
     try:
@@ -67,13 +73,13 @@ def _explain(data: bytes, installed: Installation) -> Explanation:
 
 
 def _goes(explanation: Explanation) -> bool:
-    return not explanation.broken and any(route.verdict == "chosen" for route in explanation.considered)
+    return not (explanation.broken or objections(explanation)) and any(route.verdict == "chosen" for route in explanation.considered)
 
 
 # --- check -------------------------------------------------------------------------------------------------------------
 
 
-def _check_view(report: CheckReport) -> dict[str, Any]:
+def _check_view(report: CheckReport, warnings: Sequence[Problem]) -> dict[str, Any]:
     return {
         "ok": report.passed,
         "version": report.rules.version if report.rules else None,
@@ -81,6 +87,7 @@ def _check_view(report: CheckReport) -> dict[str, Any]:
         "messages": report.messages,
         "examples": report.examples,
         "errors": [problem_view(problem, problem.text) for problem in report.problems],
+        "warnings": [problem_view(problem, problem.text) for problem in warnings],
     }
 
 
@@ -93,6 +100,15 @@ def _print_check(console: Console, folder: Path, report: CheckReport) -> None:
     found = say("routes-bad", count=str(len(report.problems)), folder=str(folder))
     paragraph(console, Text(f"✗ {found}", style="bold red"), indent=0, hanging=2)
     tell(console, report.problems)
+
+
+def _print_warnings(console: Console, warnings: Sequence[Problem]) -> None:
+    """Say what holds today and will not for long."""
+    spoken = language()
+    for warning in warnings:
+        told = f" {warning.path}: {explain(warning, spoken)}"
+        paragraph(console, Text.assemble(("!", "yellow"), told), indent=0, hanging=2)
+        paragraph(console, Text.assemble(("→ ", "cyan"), remedy(warning, spoken) or ""), indent=2, hanging=2)
 
 
 # --- explain -----------------------------------------------------------------------------------------------------------
@@ -118,6 +134,7 @@ def _explanation_view(explanation: Explanation, installed: Installation) -> dict
             for route in explanation.considered
         ],
         "broken_rules": list(explanation.broken),
+        "errors": [problem_view(problem, problem.text) for problem in objections(explanation)],
         "warnings": [problem_view(problem, problem.text) for problem in explanation.warnings],
     }
 
@@ -154,7 +171,7 @@ def _print_route(console: Console, route: Considered) -> None:
 
 def _print_end(console: Console, explanation: Explanation) -> None:
     """Say what stands against it all, or where the document goes."""
-    tell(console, explanation.warnings)
+    tell(console, (*explanation.warnings, *objections(explanation)))
     rules = {rule.name: rule for rule in explanation.row.rules}
     for name in explanation.broken:
         told = say("routes-broken", rule=name, title=getattr(rules[name].title, language()))

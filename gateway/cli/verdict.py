@@ -94,7 +94,7 @@ class Inspector:
             return judged
         explained = explain(root, self.rules, at=self.at)
         problems = tuple(rule_problem(rule) for rule in verdict.row.rules if rule.name in explained.broken)
-        return replace(judged, code=Code.SCHEMA if problems else None, problems=problems, notes=_notes(explained))
+        return replace(judged, code=Code.SCHEMA if problems else None, problems=problems, notes=objections(explained))
 
     def _validated(self, verdict: Verdict, name: str, root: etree._Element, size: int) -> Verdict:
         problems = self.schemas.validate(name, root, size=size, at=self.at)
@@ -111,8 +111,8 @@ class Inspector:
             return Verdict(schema=name).refused(error)
 
 
-def _notes(explained: Explanation) -> tuple[Problem, ...]:
-    """Say why intake might refuse a valid document all the same."""
+def objections(explained: Explanation) -> tuple[Problem, ...]:
+    """Say what intake has against the sender of a valid document."""
     sender, row = explained.sender, explained.row
     if sender is None:
         return (Problem(text="cli.note-sender-unknown", values={"found": explained.header.sender.identity}),)

@@ -1,25 +1,29 @@
-"""What tells of certificates that end: 60, 30, 14, 7 and 1 days before, the gateway's own, partners' and anchors."""
+"""What tells of certificates and exceptions that end: 60, 30, 14, 7 and 1 days before; certificates are ours, partners' and anchors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 
 from gateway.errors import GatewayError, Problem
+from gateway.model import Party
 from gateway.ports import Clock, Database, Tx, Watch
 from gateway.store.times import to_micros
 
 from . import sql
 from .certificates import Certificate
-from .holdings import Holding
+from .exemptions import Exemption, exemptions
+from .holdings import Holding, held_in
+from .trust import Registry
 
 EVERY_SECONDS = 600.0  # how soon a new day is noticed
 
-Send = Callable[[Sequence[Holding]], None]  # tells people, by mail
+Ending = Holding | Exemption
+Send = Callable[[Sequence[Ending]], None]  # tells people, by mail
 
 
 class Expiry:
-    """Logs each certificate that ends soon once a day, and has people told once a threshold, by one process of all."""
+    """Logs once a day what ends soon, and has people told once a threshold, by one process of all."""
 
-    def __init__(self, held: Callable[[], Sequence[Holding]], database: Database, *, send: Send | None, clock: Clock, watch: Watch) -> None:
+    def __init__(self, held: Callable[[], Sequence[Ending]], database: Database, *, send: Send | None, clock: Clock, watch: Watch) -> None:
         """Take what is held now, and how people are told; None: by log and metrics only."""
         self._held = held
         self._database = database
@@ -35,16 +39,15 @@ class Expiry:
         if self._send is not None:
             self._mail(ending, self._send)
 
-    def _log(self, ending: Sequence[Holding]) -> None:
+    def _log(self, ending: Sequence[Ending]) -> None:
         today = self._clock().date()
         if self._logged == today:
             return
         for held in ending:
-            fields = {"use": held.use, "party": held.party or "", "certificate": held.certificate.sha256, "days": held.days}
-            self._watch("certificate.expiring", {"code": str(held.threshold), **fields})
+            self._watch(held.event, {"code": str(held.threshold), **held.fields})
         self._logged = today
 
-    def _mail(self, ending: Sequence[Holding], send: Send) -> None:
+    def _mail(self, ending: Sequence[Ending], send: Send) -> None:
         chosen = [held for held in ending if self._is_first(held)]
         if not chosen:
             return
@@ -54,28 +57,25 @@ class Expiry:
             self._watch("certificate.mail-failed", {"code": error.problems[0].text})
             self._database.commit(lambda tx: self._forget(tx, chosen))
 
-    def _is_first(self, held: Holding) -> bool:
-        """Say whether this process is the first to tell of a certificate's threshold."""
-        values = {"sha256": held.certificate.sha256, "threshold": held.threshold, "at": to_micros(self._clock())}
+    def _is_first(self, held: Ending) -> bool:
+        """Say whether this process is the first to tell of a threshold."""
+        values = {"sha256": held.name, "threshold": held.threshold, "at": to_micros(self._clock())}
         return self._database.commit(lambda tx: tx.changed(sql.WARN, **values)) == 1
 
     @staticmethod
-    def _forget(tx: Tx, chosen: Sequence[Holding]) -> None:
+    def _forget(tx: Tx, chosen: Sequence[Ending]) -> None:
         for held in chosen:
-            tx.changed(sql.UNWARN, of=held.certificate.sha256, days=held.threshold)
+            tx.changed(sql.UNWARN, of=held.name, days=held.threshold)
 
 
-def notices(ending: Sequence[Holding]) -> list[Problem]:
-    """Say which certificates end soon or ended, for health and for mail."""
-    return [
-        Problem(
-            text="certificates.expiring" if held.valid else "certificates.ended",
-            path=held.party or held.use,
-            values={"subject": held.certificate.subject, "days": str(held.days), "until": f"{held.certificate.not_after:%Y-%m-%d}"},
-        )
-        for held in ending
-        if held.threshold is not None
-    ]
+def endings(registry: Registry, own: Certificate, parties: Iterable[Party], *, at: datetime) -> tuple[Ending, ...]:
+    """List what has an end: certificates, and what parties may do for a while only."""
+    return (*held_in(registry, (own,), at=at), *exemptions(parties, at=at))
+
+
+def notices(ending: Sequence[Ending]) -> list[Problem]:
+    """Say what ends soon or ended, for health, for mail and for commands."""
+    return [held.notice for held in ending if held.threshold is not None]
 
 
 def own_problems(own: Certificate, *, at: datetime) -> list[Problem]:

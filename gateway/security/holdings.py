@@ -30,6 +30,24 @@ class Holding:
     valid: bool
     succeeded: bool = False
 
+    event = "certificate.expiring"  # in the log
+
+    @property
+    def name(self) -> str:
+        """Tell it from all others."""
+        return self.certificate.sha256
+
+    @property
+    def fields(self) -> dict[str, str | int]:
+        """Say in the log which it is."""
+        return {"use": self.use, "party": self.party or "", "certificate": self.certificate.sha256, "days": self.days}
+
+    @property
+    def notice(self) -> Problem:
+        """Say that it ends soon, or that it ended."""
+        values = {"subject": self.certificate.subject, "days": str(self.days), "until": f"{self.certificate.not_after:%Y-%m-%d}"}
+        return Problem(text=f"certificates.{'expiring' if self.valid else 'ended'}", path=self.party or self.use, values=values)
+
     @property
     def state(self) -> Literal["good", "soon", "bad"]:
         """Say whether it holds, and whether it will for a while."""
@@ -37,8 +55,8 @@ class Holding:
 
     @property
     def threshold(self) -> int | None:
-        """Give the smallest of THRESHOLDS that its days left do not exceed; None while there is time, or where it is succeeded."""
-        return None if self.succeeded else next((days for days in THRESHOLDS if self.days < days), None)
+        """Give the number of days that people are told at; None while there is time, or where it is succeeded."""
+        return None if self.succeeded else threshold(self.days)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +70,11 @@ class Holdings:
     def good(self) -> bool:
         """Whether all is there and holds."""
         return not self.problems and all(held.valid or held.succeeded for held in self.certificates)
+
+
+def threshold(days: int) -> int | None:
+    """Give the smallest of THRESHOLDS that the days left do not exceed; None while there is time."""
+    return next((most for most in THRESHOLDS if days < most), None)
 
 
 def holdings(pki: Path, *, at: datetime, own_key: OwnKey | None = None) -> Holdings:

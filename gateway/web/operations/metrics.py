@@ -13,6 +13,7 @@ from gateway.evidence.publishing import Publication
 from gateway.evidence.stamping import Stamped
 from gateway.model import Channel
 from gateway.ports import Clock
+from gateway.security.exemptions import Exemption, exemptions
 from gateway.security.holdings import Holding
 from gateway.store.queries import Counts, Mailbox
 from gateway.web.api.gate import Gate
@@ -86,6 +87,22 @@ class Certificates(Collector):
         yield days
 
 
+class Exemptions(Collector):
+    """How long parties may send unsigned or use what is weak; made anew for each scrape."""
+
+    def __init__(self, granted: Sequence[Exemption]) -> None:
+        self._granted = granted
+
+    def collect(self) -> Iterator[Metric]:
+        """Write the days left of each exception; negative once it ended."""
+        days = GaugeMetricFamily(
+            "nsw_exception_days", "Days until an exception of a party ends; negative: ended.", labels=["party", "what"]
+        )
+        for granted in self._granted:
+            days.add_metric([granted.party, granted.what], granted.days)
+        yield days
+
+
 class Stamps(Collector):
     """Whether the ledger's heads are stamped in time; made anew for each scrape."""
 
@@ -131,6 +148,7 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         }
         parties = party_views(hub.rules.current.parties, hub.destinations.standings(), hub.queries.backlogs(), now=hub.clock())
         stored.register(Certificates(hub.held()))
+        stored.register(Exemptions(exemptions(hub.rules.current.parties, at=hub.clock())))
         stored.register(Stamps(hub.stamps.standing(), hub.clock))
         stored.register(Publications(hub.publications, hub.clock))
         stored.register(Stored(hub.queries.counts(), mailboxes, parties, hub.clock))

@@ -1,5 +1,6 @@
 """nsw routes: rules checked, and the way of a document explained."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def test_shipped_rules_pass(run: Run) -> None:
     ran = run("routes", "check", "--json")
 
     assert ran.code == 0
-    assert ran.json.keys() == {"ok", "version", "procedures", "messages", "examples", "errors"}
+    assert ran.json.keys() == {"ok", "version", "procedures", "messages", "examples", "errors", "warnings"}
     assert ran.json["ok"] is True
     assert ran.json["examples"] >= ran.json["messages"] > 40
     assert "Rule set" in run("routes", "check").out
@@ -48,6 +49,19 @@ def test_folder_of_the_settings_is_checked_unless_one_is_named(run: Run, home: P
     override(home / "rules", 'portal = "NSW"', 'portal = "NSV"')
 
     assert run("routes", "check").code == 1
+
+
+def test_an_exception_that_ended_is_a_warning_and_the_rules_pass(run: Run, tmp_path: Path) -> None:
+    text = (shipped("routing_rules") / "parties.toml").read_text()
+    assert text.count("until = 2027-10-15") == 1
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "parties.toml").write_text(text.replace("until = 2027-10-15", "until = 2025-10-15"))
+
+    ran = run("routes", "check", tmp_path / "mine", "--json")
+
+    assert (ran.code, ran.json["ok"]) == (0, True)
+    assert [(warning["code"], warning["path"]) for warning in ran.json["warnings"]] == [("signature.exception-over", "BNN")]
+    assert "! BNN: The exception (none) in parties.toml ended on 2025-10-15" in run("routes", "check", tmp_path / "mine").out
 
 
 def test_missing_folder_is_wrong_usage(run: Run, tmp_path: Path) -> None:
@@ -89,6 +103,22 @@ def test_document_that_goes_nowhere_ends_with_one(run: Run, write: Write, pretty
     assert ran.code == 1
     assert "no: BNN is the sender" in ran.out
     assert "No rule sends this message anywhere" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("sender", "code"),
+    [(b"<identity>XXX<", "cli.note-sender-unknown"), (b"<identity>TCHQ<", "cli.note-sender-wrong")],
+)
+def test_document_whose_sender_intake_refuses_ends_with_one(run: Run, write: Write, pretty: bytes, sender: bytes, code: str) -> None:
+    before, _, after = pretty.partition(b"</From>")
+    nobody = re.sub(rb">[^<>\s]+</", b">-</", before[before.index(b"<From>") :]).replace(b"<identity>-<", sender)
+    file = write("nobody.xml", before[: before.index(b"<From>")] + nobody + b"</From>" + after)
+
+    ran = run("routes", "explain", file, "--json")
+
+    assert (ran.code, ran.json["ok"]) == (1, False)
+    assert [error["code"] for error in ran.json["errors"]] == [code]
+    assert "The gateway will refuse this message" in run("routes", "explain", file).out
 
 
 def test_condition_is_shown_with_its_verdict(run: Run, write: Write, pretty: bytes, home: Path) -> None:

@@ -234,7 +234,7 @@ def test_sender_that_may_not_send_it_is_warned_of(run: Run, write: Write, pretty
     ran = run("validate", write("swapped.xml", swapped))
 
     assert ran.code == 0
-    assert "! The content is valid, but the gateway will refuse it: TCHQ may not send" in ran.out
+    assert "! The gateway will refuse this message: TCHQ may not send it" in ran.out
 
 
 def test_unknown_sender_is_warned_of(run: Run, write: Write, pretty: bytes) -> None:

@@ -32,6 +32,7 @@ from gateway.model import (
     Receipt,
     Refusal,
     Reply,
+    SealProfile,
     Subject,
     uuid7,
 )
@@ -42,6 +43,7 @@ from gateway.outbox.orders import Act, Order
 from gateway.ports import Claim, Inbound
 from gateway.protocols.vnsw.door import VnswDoor
 from gateway.security.holdings import Holding
+from gateway.security.trust import Trust
 from gateway.store.queries import Backlog, Counts, DeliveryRow, Mailbox, MessageRow, Moment, Page
 from gateway.testing.signing import self_signed
 from gateway.web.app import create_app
@@ -66,6 +68,7 @@ PORT = Party(
     code=PartyCode("PORT"),
     identity=Identity(name="PORT", identity="PORT", country="VN", ministry="CL", organization="CL"),
     collects=True,
+    sends=SealProfile(signature="none", until=NOW + timedelta(days=20), bound_to=("network:127.0.0.0/8",)),
 )
 MESSAGE = "0198f3c2-6b1e-7c44-9a53-1f0c2ab4d5e6"
 HOLD = Hold(id=MESSAGE, kind="message", value=MESSAGE, reason="Vụ án 12", placed_by="key:o", placed_at=NOW)
@@ -347,7 +350,6 @@ class FakeHub:
     intake: FakeIntake = field(default_factory=FakeIntake)
     rules: FakeRules = field(default_factory=FakeRules)
     problems: list[Problem] = field(default_factory=list)
-    owners: dict[Any, frozenset[PartyCode]] = field(default_factory=dict)
     events: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     drained: int = 0
     stopped: int = 0
@@ -363,7 +365,7 @@ class FakeHub:
         self.stamps = SimpleNamespace(standing=lambda: Stamped(size=7, until=None, gap=gap))
         self.publications: tuple[Any, ...] = (SimpleNamespace(place=SimpleNamespace(name="witness"), gap=gap),)
         self.doors = {"vnsw": VnswDoor(rules=lambda: self.rules, zone=ZONE, sign=lambda envelope, _: envelope)}
-        self.trust = SimpleNamespace(registry=SimpleNamespace(owners=self.owners))
+        self.trust = Trust(self.settings.pki)
         self.metrics = CollectorRegistry()
         Counter("nsw_events", "Events.", ("event",), registry=self.metrics).labels("message.accepted").inc()
 

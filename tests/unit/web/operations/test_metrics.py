@@ -46,3 +46,10 @@ def test_metrics_tell_how_long_a_time_stamp_is_missing(call: Call) -> None:
     families = text_string_to_metric_families(call("GET", "/metrics").body.decode())
 
     assert {s.value for family in families for s in family.samples if s.name == "nsw_unstamped_seconds"} == {40}
+
+
+def test_metrics_tell_how_long_a_party_may_send_unsigned(call: Call) -> None:
+    families = text_string_to_metric_families(call("GET", "/metrics").body.decode())
+
+    found = [(s.labels, s.value) for family in families for s in family.samples if s.name == "nsw_exception_days"]
+    assert found == [({"party": "PORT", "what": "none"}, 20)]
