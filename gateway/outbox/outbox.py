@@ -12,7 +12,7 @@ from sqlalchemy import Executable
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem, StaleClaim, Unavailable
-from gateway.lifecycle import ENDED, Accepted, Delivered, Failed, Outcome, State, Step, perhaps_taken, rescued
+from gateway.lifecycle import ENDED, Accepted, Delivered, Outcome, State, Step, perhaps_taken, public_code, rescued
 from gateway.model import Arrival, Attachment, DeliveryId, Document, Envelope, MessageId, PartyCode, Receipt, Refusal, Reply, Request
 from gateway.ports import Claim, Clock, Database, DossierMove, Entropy, Entry, Handed, Tx
 from gateway.store.leaves import write_leaf
@@ -172,22 +172,24 @@ class SqlOutbox:
         """Write what became of an attempt. Raises StaleClaim where another worker took over."""
         now = self._clock()
         what = type(outcome).__name__.lower()
+        silent = not step.counts and reply is None and step.due_at is not None
         taken = perhaps_taken(outcome, answered=reply is not None)
         row = {
             "delivery": claim.delivery,
             "token": claim.token,
             "settled_at": to_micros(now),
-            "outcome": what,
+            "outcome": sql.SILENT if silent else what,
             "code": step.reason,
             "reply_status": reply and reply.status,
             "reply": self._payloads.lock(claim.delivery, f"{claim.token}/reply", reply.body) if reply else None,
         }
-        values = {"attempt": str(claim.attempt), "outcome": what, "state": step.to.value, "party": claim.party, "code": _public(outcome)}
-        heard = {"reply": digest_of(reply.body)} if reply else {}
+        values = {"attempt": str(claim.attempt), "outcome": what, "state": step.to.value, "party": claim.party}
+        heard = {"code": public_code(outcome)} | ({"reply": digest_of(reply.body)} if reply else {})
         event = Event(kind="delivery.settled", at=now, message=claim.message, delivery=claim.delivery, values=values | heard)
 
         def work(tx: Tx) -> None:
             ahead = tx.now() - now  # how far the database's clock is ahead of ours, by which `due_at` was reckoned
+            repeats = not step.counts and _repeats(tx, claim, step.reason)
             tx.require(
                 sql.SETTLE,
                 partial(_stale, claim),
@@ -203,10 +205,8 @@ class SqlOutbox:
                 now=to_micros(tx.now()),
             )
             tx.write(sql.INSERT_OUTCOME, **row)
-            if not step.counts:
-                for (token,) in tx.rows(sql.FORGET_ATTEMPT, of=claim.delivery, attempt=claim.attempt, held=claim.token):
-                    tx.write(sql.FORGET_OUTCOME, of=claim.delivery, forgotten=token)
-            write_leaf(tx, event)
+            if not (silent and repeats):  # that a partner is still away was told when it went
+                write_leaf(tx, event)
 
         self._persist(claim, work)
 
@@ -456,9 +456,13 @@ def partner_reference(outcome: Outcome) -> str:
     return outcome.reference if isinstance(outcome, Delivered | Accepted) else ""
 
 
-def _public(outcome: Outcome) -> str:
-    """Give the part of an outcome that holds no content: a failure's code."""
-    return outcome.code if isinstance(outcome, Failed) else ""
+def _repeats(tx: Tx, claim: Claim, cause: str) -> bool:
+    """Forget the silent attempt before one that costs nothing either; says whether both have one cause, and nothing came between."""
+    before = _first(tx, sql.CAUSE, id=claim.delivery)
+    forgotten = tx.rows(sql.FORGET_OUTCOME, of=claim.delivery, attempt=claim.attempt)
+    for token, _ in forgotten:
+        tx.write(sql.FORGET_ATTEMPT, of=claim.delivery, forgotten=token)
+    return before == (cause,) and any(code == cause for _, code in forgotten)
 
 
 def _stale(claim: Claim) -> StaleClaim:

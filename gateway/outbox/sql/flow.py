@@ -140,23 +140,18 @@ SETTLE = (
     )
 )
 
-# Attempts' and outcomes' primary keys. An attempt that cost nothing and brought nothing makes room for the next of its number:
+# Outcomes', attempts' and deliveries' unique keys. An attempt that cost nothing and brought nothing makes room for the next of its number:
 # a partner that is away for days is asked after every few seconds, each time with the whole request.
-_SILENT = OUTCOMES.alias("silent")
-FORGET_ATTEMPT = (
-    delete(ATTEMPTS)
-    .where(
-        ATTEMPTS.c.delivery == bindparam("of"),
-        ATTEMPTS.c.number == bindparam("attempt"),
-        ATTEMPTS.c.token != bindparam("held"),
-        select(literal(1))
-        .where(_SILENT.c.delivery == ATTEMPTS.c.delivery, _SILENT.c.token == ATTEMPTS.c.token)
-        .where(_SILENT.c.outcome == "failed", _SILENT.c.code == literal(""), _SILENT.c.reply.is_(None))  # one that counted has a code
-        .exists(),
-    )
-    .returning(ATTEMPTS.c.token)
+SILENT = "deferred"  # what its outcome is kept as; one with a reply is kept for good
+CAUSE = select(D.cause).where(D.id == bindparam("id"))
+_OTHERS = select(literal(1)).where(ATTEMPTS.c.delivery == OUTCOMES.c.delivery, ATTEMPTS.c.token == OUTCOMES.c.token)
+FORGET_OUTCOME = (
+    delete(OUTCOMES)
+    .where(OUTCOMES.c.delivery == bindparam("of"), OUTCOMES.c.outcome == SILENT, OUTCOMES.c.reply.is_(None))
+    .where(~_OTHERS.where(ATTEMPTS.c.number != bindparam("attempt")).exists())
+    .returning(OUTCOMES.c.token, OUTCOMES.c.code)
 )
-FORGET_OUTCOME = delete(OUTCOMES).where(OUTCOMES.c.delivery == bindparam("of"), OUTCOMES.c.token == bindparam("forgotten"))
+FORGET_ATTEMPT = delete(ATTEMPTS).where(ATTEMPTS.c.delivery == bindparam("of"), ATTEMPTS.c.token == bindparam("forgotten"))
 
 # deliveries_leased; a poll goes back to be polled, anything else to be sent, unless it died too often
 LOST = (

@@ -90,6 +90,64 @@ def test_attempts_that_cost_and_brought_nothing_are_kept_once(desk: Desk) -> Non
     assert [attempt.number for attempt in desk.history.attempts(delivery)] == [1]
 
 
+def put_off(desk: Desk, cause: str, *, reply: Reply | None = None, sent: bool = True) -> None:
+    """Ask a partner that is away once more."""
+    (claim,) = desk.outbox.claim({}, probes=frozenset({BNN}))
+    if sent:
+        desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
+    desk.outbox.settle(claim, Step(to=State.RETRYING, due_at=START, counts=False, reason=cause), Failed(code=cause), reply)
+
+
+def settlings(desk: Desk, delivery: str) -> list[str]:
+    moments = desk.queries.timeline(desk.row(delivery).message)
+    return [moment.values["code"] for moment in moments if moment.kind == "delivery.settled"]
+
+
+def test_partner_that_stays_away_is_told_of_once_and_again_when_something_changes(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    for cause in ("refused", "refused", "timeout", "timeout", "refused", "refused"):
+        put_off(desk, cause)
+
+    assert settlings(desk, delivery) == ["refused", "timeout", "refused"]
+    assert [(each.outcome, each.code) for each in desk.history.attempts(delivery)] == [("deferred", "refused")]
+    assert desk.row(delivery).cause == "refused"
+
+
+def test_every_request_that_leaves_is_told_of_though_its_end_is_not(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    for _ in range(3):
+        put_off(desk, "timeout")
+
+    moments = desk.queries.timeline(desk.row(delivery).message)
+    assert [moment.kind for moment in moments if moment.kind == "delivery.sending"] == ["delivery.sending"] * 3
+
+
+def test_want_of_an_address_is_kept_and_told_of_once(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    for _ in range(3):
+        put_off(desk, "no-address", sent=False)
+
+    assert settlings(desk, delivery) == ["no-address"]
+    assert [(each.number, each.code) for each in desk.history.attempts(delivery)] == [(None, "no-address")]
+
+
+def test_answer_of_a_partner_is_always_told_of(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    for reply in (None, Reply(status=503, body=b"no"), Reply(status=503, body=b"no"), None):
+        put_off(desk, "http-503", reply=reply)
+
+    assert settlings(desk, delivery) == ["http-503"] * 4
+
+
+def test_first_failure_of_a_new_life_is_told_of(desk: Desk) -> None:
+    delivery = desk.deliver(None)
+    put_off(desk, "refused")
+    desk.mending.once(Order(act=Act.REPLAY), delivery, by="key:lan")
+    put_off(desk, "refused")
+
+    assert settlings(desk, delivery) == ["refused", "refused"]
+
+
 def test_attempts_that_brought_something_are_all_kept(desk: Desk) -> None:
     delivery = desk.deliver(None)
     for _ in range(3):
