@@ -269,8 +269,7 @@ def build(settings: Settings) -> Hub:
         _first=(*([listening] if listening else []), statuses, *_rounds(rules, keeper, sealing, configuration, watch=telemetry),
                 *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry), *_publishing(publications, telemetry)),
         _last=(
-            _expiry(settings, lambda: endings(trust.registry, sealer.certificate, rules.current.parties, at=now()), database,
-                    watch=telemetry),
+            _expiry(settings, lambda: endings(trust, sealer.certificate, rules.current.parties, at=now()), database, watch=telemetry),
             Mender(mending, bell=orders, watch=telemetry),
             Rounds("attachments", partial(tidy, attachments, telemetry), every=COLLECT_SECONDS, watch=telemetry),
             _housekeeping(settings, Retention(database, payloads, entropy=entropy), rules=lambda: rules.current, watch=telemetry),

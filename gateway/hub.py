@@ -130,7 +130,7 @@ class Hub:
         away = notices(self.rules.current.parties, self.destinations.standings(), now=utc(), zone=self.rules.current.zone)
         unknown = self.trust.registry.unknown_statuses(at=utc())
         unpublished = [notice for publication in self.publications for notice in publication.notices()]
-        ending = expiry.endings(self.trust.registry, self.sealer.certificate, self.rules.current.parties, at=utc())
+        ending = expiry.endings(self.trust, self.sealer.certificate, self.rules.current.parties, at=utc())
         return [*away, *expiry.notices(ending), *unknown, *self.stamps.notices(), *unpublished, *self.witness.notices()]
 
     def held(self) -> tuple[Holding, ...]:

@@ -12,7 +12,7 @@ from . import sql
 from .certificates import Certificate
 from .exemptions import Exemption, exemptions
 from .holdings import Holding, held_in
-from .trust import Registry
+from .trust import Trust
 
 EVERY_SECONDS = 600.0  # how soon a new day is noticed
 
@@ -68,9 +68,9 @@ class Expiry:
             tx.changed(sql.UNWARN, of=held.name, days=held.threshold)
 
 
-def endings(registry: Registry, own: Certificate, parties: Iterable[Party], *, at: datetime) -> tuple[Ending, ...]:
+def endings(trust: Trust, own: Certificate, parties: Iterable[Party], *, at: datetime) -> tuple[Ending, ...]:
     """List what has an end: certificates, and what parties may do for a while only."""
-    return (*held_in(registry, (own,), at=at), *exemptions(parties, at=at))
+    return (*held_in(trust.registry, (own,), at=at), *exemptions(parties, at=at))
 
 
 def notices(ending: Sequence[Ending]) -> list[Problem]:
