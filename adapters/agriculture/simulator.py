@@ -10,11 +10,12 @@ from gateway.testing.builders import KINDS, ZONE
 from gateway.testing.contents import Tree, read, write
 from gateway.testing.journal import Mark, SimRequest
 from gateway.testing.simulator import SimContext, Simulator
-from gateway.testing.vnsw import Call, Partner, answer_header, mark, read_call, send_until_received
+from gateway.testing.vnsw import Call, Partner, answer_header, read_call, send_until_received
 from gateway.xml import envelope
 from gateway.xml.soap import escape_text
 
-OPERATION = "{http://mard.gov.vn/nsw/services}receive"
+from .mapping import DIALECT
+
 APPLICATION = ("10", "01")
 DECISIONS = ("13/07", "18/14", "21/18")
 REPLY = (  # as .NET WCF writes it
@@ -40,7 +41,7 @@ def objection(call: Call, _context: SimContext) -> str | None:
 
 def decide(request: SimRequest, context: SimContext) -> bool:
     """Send what the ministry decides about a new application; False where it was stopped before all was taken."""
-    call = read_call(request)
+    call = read_call(request, DIALECT)
     held = envelope.content(call.root)
     application = None if held is None else envelope.business(held)
     if application is None or (call.header.subject.type, call.header.subject.function) != APPLICATION:
@@ -57,4 +58,5 @@ def _sent(kind: str, registered: Tree, received: Header, context: SimContext) ->
     return send_until_received(context, payload, known_as)
 
 
-SIMULATOR = Simulator("agriculture", Partner(OPERATION, wrap, objection).handle, mark=mark, after=decide)
+PARTNER = Partner(DIALECT, wrap, objection)
+SIMULATOR = Simulator("agriculture", PARTNER.handle, mark=PARTNER.mark, after=decide)

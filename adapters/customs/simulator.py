@@ -1,9 +1,10 @@
 """A simulated customs side: takes certificates and other results, answers 99 and keeps them (GET /_effects/ID)."""
 
-from gateway.testing.builders import SERVICE_NS
 from gateway.testing.proof import unproven
 from gateway.testing.vnsw import Partner
 from gateway.xml.soap import escape_text
+
+from .mapping import DIALECT
 
 REPLY = (  # as SAAJ writes it
     b'<S:Envelope xmlns:S="http://schemas.xmlsoap.org/soap/envelope/"><S:Body>'
@@ -17,4 +18,4 @@ def wrap(envelope: bytes) -> bytes:
     return REPLY % escape_text(envelope)
 
 
-SIMULATOR = Partner(f"{{{SERVICE_NS}}}sendToMinistryRequest", wrap, unproven).simulator("customs")
+SIMULATOR = Partner(DIALECT, wrap, unproven).simulator("customs")

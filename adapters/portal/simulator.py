@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from gateway.testing.applicant import Sent, send_application
-from gateway.testing.builders import GATEWAY_NS
 from gateway.testing.contents import Consignment
 from gateway.testing.journal import Mark
 from gateway.testing.proof import unproven
 from gateway.testing.simulator import SimContext, Simulator
-from gateway.testing.vnsw import Partner, mark
+from gateway.testing.vnsw import Partner
 from gateway.xml.soap import escape_text
+
+from .mapping import DIALECT
 
 REPLY = (  # as Spring-WS writes it
     b'<SOAP-ENV:Envelope xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"><SOAP-ENV:Header/><SOAP-ENV:Body>'
@@ -59,5 +60,5 @@ def _told(sent: Sent, consignment: Consignment) -> Mapping[str, object]:
     }
 
 
-PARTNER = Partner(f"{{{GATEWAY_NS}}}receiveRequest", wrap, unproven)
-SIMULATOR = Simulator("portal", PARTNER.handle, mark=mark, acts={"send-application": submit})
+PARTNER = Partner(DIALECT, wrap, unproven)
+SIMULATOR = Simulator("portal", PARTNER.handle, mark=PARTNER.mark, acts={"send-application": submit})

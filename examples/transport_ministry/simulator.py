@@ -4,7 +4,7 @@ from gateway.testing.simulator import SimContext
 from gateway.testing.vnsw import Call, Partner
 from gateway.xml.soap import escape_text
 
-from .mapping import NAMESPACE
+from .mapping import DIALECT, NAMESPACE
 
 REPLY = (
     b'<S:Envelope xmlns:S="http://schemas.xmlsoap.org/soap/envelope/"><S:Body>'
@@ -22,4 +22,4 @@ def objection(call: Call, _context: SimContext) -> str | None:
     return None if call.root.find("SystemSignature") is None else "ERR02_CODE"
 
 
-SIMULATOR = Partner(f"{{{NAMESPACE}}}NSWRequest", wrap, objection).simulator("transport_ministry")
+SIMULATOR = Partner(DIALECT, wrap, objection).simulator("transport_ministry")

@@ -10,6 +10,7 @@ from lxml import etree
 
 from gateway.errors import Code, GatewayError, NotReadable, Problem
 from gateway.model import Header
+from gateway.protocols.vnsw.dialects import GATEWAY, Answers, Dialect
 from gateway.xml import soap
 from gateway.xml.canonical import canonical
 from gateway.xml.envelope import business, content, swap, write
@@ -29,9 +30,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between tries of a message that
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """An envelope that reached an agency: which operation carried it, and what it says."""
+    """An envelope that reached an agency, and what it says."""
 
-    operation: str
     root: etree._Element
     header: Header
 
@@ -46,54 +46,53 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """One agency's own way: the operation it serves, how it wraps a reply, and what it refuses (the reason, None where it takes it)."""
+    """One agency's own way: the dialect it is called in, how it wraps a reply, and what it refuses (the reason, None where it takes it)."""
 
-    operation: str
+    dialect: Dialect
     wrap: Callable[[bytes], bytes]
     objection: Callable[[Call, SimContext], str | None]
 
     def handle(self, request: SimRequest, context: SimContext) -> SimReply:
         """Answer 99, 00 with the reason, or a SOAP fault."""
         try:
-            call = read_call(request)
+            call = read_call(request, self.dialect)
         except GatewayError as error:
-            return _fault(str(error))
-        if call.operation != self.operation:
-            return _fault(f"no operation {call.operation}")
-        reason = self.objection(call, context)
-        envelope = _received(call, context.clock()) if reason is None else _refused(call, context.clock(), reason)
+            return _fault("; ".join(f"{problem.text} {problem.path or ''}" for problem in error.problems))
+        reason, at, names = self.objection(call, context), context.clock(), self.dialect.answers
+        envelope = _received(call, at, names) if reason is None else _refused(call, at, names, reason)
         return SimReply(body=self.wrap(envelope), headers=MEDIA_TYPE, effect=reason is None)
+
+    def mark(self, request: SimRequest) -> Mark:
+        """Recognise a message by its id, and its content by what it says and what it is about; nothing where it is no envelope."""
+        try:
+            call = read_call(request, self.dialect)
+        except GatewayError:
+            return Mark()
+        about = _about(call)
+        return Mark(id=call.header.id or about, about=about)
 
     def simulator(self, name: str) -> Simulator:
         """Make an agency that only takes messages."""
-        return Simulator(name, self.handle, mark=mark)
+        return Simulator(name, self.handle, mark=self.mark)
 
 
-def read_call(request: SimRequest) -> Call:
+def read_call(request: SimRequest, dialect: Dialect) -> Call:
     """Read the envelope out of a SOAP request, the way a strict partner does; raises GatewayError where it is none."""
     child = soap.unwrap(request.body).child
-    payload = next((e for e in child.iter() if etree.QName(e).localname == "requestPayload"), None)
+    if child.tag != f"{{{dialect.namespace}}}{dialect.request}":
+        raise NotReadable(Code.NOT_SOAP, Problem(text="vnsw.operation", path=child.tag))
+    payload = next(child.iter(f"{{*}}{dialect.payload}"), None)
     if payload is None or len(payload):
-        raise NotReadable(Code.NOT_XML, Problem(text="xml.not-envelope", path="requestPayload"))
+        raise NotReadable(Code.NOT_XML, Problem(text="xml.not-envelope", path=dialect.payload))
     root = parse((payload.text or "").encode())
-    return Call(operation=str(child.tag), root=root, header=read_header(root, zone=builders.ZONE))
-
-
-def mark(request: SimRequest) -> Mark:
-    """Recognise a message by its id, and its content by what it says and what it is about; nothing where it is no envelope."""
-    try:
-        call = read_call(request)
-    except GatewayError:
-        return Mark()
-    about = _about(call)
-    return Mark(id=call.header.id or about, about=about)
+    return Call(root=root, header=read_header(root, zone=builders.ZONE))
 
 
 def read_answer(body: bytes) -> Answer:
-    """Read a synchronous reply; the function is empty where it cannot be read."""
+    """Read a synchronous reply of the gateway's; the function is empty where it cannot be read."""
     try:
         child = soap.unwrap(body).child
-        payload = next((e.text or "" for e in child.iter() if etree.QName(e).localname == "responsePayload"), "")
+        payload = next((e.text or "" for e in child.iter(f"{{*}}{GATEWAY.result}")), "")
         root = parse(payload.encode())
     except GatewayError:
         return Answer(function="")
@@ -148,15 +147,19 @@ def _about(call: Call) -> str:
     return f"{subject.document_type} {subject.type}/{subject.function} {subject.reference}/{subject.year} {digest}"
 
 
-def _received(call: Call, at: datetime) -> bytes:
+def _received(call: Call, at: datetime, names: Answers) -> bytes:
     day = at.astimezone(builders.ZONE).strftime("%Y-%m-%d %H:%M:%S")
-    return _reply(call, RECEIVED, text_element("ReceiveDate", day), at)
+    return _reply(call, RECEIVED, text_element(names.received, day), at)
 
 
-def _refused(call: Call, at: datetime, reason: str) -> bytes:
+def _refused(call: Call, at: datetime, names: Answers, reason: str) -> bytes:
     code, _, name = reason.partition(" ")
-    error = b"<Error>" + text_element("ErrorCode", code) + text_element("ErrorName", name) + b"</Error>"
-    return _reply(call, REFUSED, b"<ErrorList>" + error + b"</ErrorList>", at)
+    error = _element(names.error, text_element(names.code, code) + text_element(names.name, name))
+    return _reply(call, REFUSED, _element(names.errors, error), at)
+
+
+def _element(name: str, inside: bytes) -> bytes:
+    return b"<%b>%b</%b>" % (name.encode(), inside, name.encode())
 
 
 def _reply(call: Call, function: str, inside: bytes, at: datetime) -> bytes:

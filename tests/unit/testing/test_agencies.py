@@ -6,6 +6,7 @@ from queue import Queue
 
 import pytest
 
+from gateway.protocols.vnsw.dialects import GATEWAY
 from gateway.security.devpki import generate
 from gateway.testing import builders, simulate, vnsw
 from gateway.testing.client import post
@@ -27,7 +28,7 @@ class StandIn:
     def __init__(self, answers: Callable[[str, int], SimReply]) -> None:
         self.came: Queue[vnsw.Call] = Queue()
         self._answers, self._count = answers, 0
-        self.partner = vnsw.Partner(f"{{{builders.GATEWAY_NS}}}receiveRequest", self.wrap, lambda _call, _context: None)
+        self.partner = vnsw.Partner(GATEWAY, self.wrap, lambda _call, _context: None)
 
     def wrap(self, envelope: bytes) -> bytes:
         text = envelope.decode().replace("&", "&amp;").replace("<", "&lt;")
@@ -37,7 +38,7 @@ class StandIn:
         ).encode()
 
     def handle(self, request: SimRequest, context: SimContext) -> SimReply:
-        call = vnsw.read_call(request)
+        call = vnsw.read_call(request, GATEWAY)
         self._count += 1
         reply = self._answers(f"{call.header.subject.type}/{call.header.subject.function}", self._count)
         if reply.effect:
