@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gateway.bootstrap import now
+from gateway.bootstrap import now, own_key
 from gateway.errors import Code, GatewayError, NotValid, Problem, Unavailable
 from gateway.security import cms
-from gateway.security.keys import SigningKey, load_key
+from gateway.security.keys import SigningKey, load_key, load_pkcs12
 from gateway.security.policy import PERSON, SYSTEM
 from gateway.security.signer import Qualify, sign_enveloped, sign_person, sign_system
 from gateway.security.whole import BESIDE
@@ -22,7 +22,7 @@ from gateway.xml.parse import parse
 from gateway.xml.places import name_of
 
 from .files import STANDARD, read_document, read_small, write_document
-from .output import AsJson, aside, emit, misuse, paragraph, refuse, reject, say, write
+from .output import AsJson, aside, emit, misuse, paragraph, refuse, reject, say, settings, write
 
 
 class Role(StrEnum):
@@ -41,8 +41,10 @@ class Profile(StrEnum):
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An envelope, or any XML document with --enveloped; - for standard input.")]
-KeyFile = Annotated[Path, typer.Option("--key", metavar="PEM", help="The private key, not encrypted.")]
-CertFile = Annotated[Path, typer.Option("--cert", metavar="PEM", help="Its certificate, and the issuers' after it.")]
+KeyFile = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key, PEM or PKCS#12; NSW_KEY_PIN_FILE unlocks it.")]
+CertFile = Annotated[
+    Path | None, typer.Option("--cert", metavar="PEM", help="Its certificate, and the issuers' after it; PKCS#12 holds its own.")
+]
 As = Annotated[Role | None, typer.Option("--as", help="Sign an envelope as the declarant or as the sending system (the default).")]
 Enveloped = Annotated[bool, typer.Option("--enveloped", help="Sign any XML document as a whole.")]
 Profiled = Annotated[Profile, typer.Option("--profile", help="Plain XML-DSig, XAdES-B-B, or CMS beside the file.")]
@@ -53,7 +55,7 @@ def sign(
     file: File,
     *,
     key: KeyFile,
-    cert: CertFile,
+    cert: CertFile = None,
     role: As = None,
     enveloped: Enveloped = False,
     profile: Profiled = Profile.XMLDSIG,
@@ -91,12 +93,16 @@ def sign(
         paragraph(aside(), Text(f"✓ {told}", style="green"), indent=0, hanging=2)
 
 
-def _key(key: Path, cert: Path) -> SigningKey:
-    """Load the key; ends with 2, because it was the caller who named these files."""
-    for path in (key, cert):
-        read_small(path)
+def _key(key: Path, cert: Path | None) -> SigningKey:
+    """Load the key, unlocked as the gateway's own is; ends with 2, because it was the caller who named these files."""
+    data = read_small(key)
     try:
-        return load_key(key, cert)
+        if b"-----BEGIN" not in data and cert is None:
+            return load_pkcs12(key, pin=own_key(settings()).pin())
+        if cert is None:
+            misuse("sign-certificate")
+        read_small(cert)
+        return load_key(key, cert, pin=own_key(settings()).pin() if b"ENCRYPTED" in data else None)
     except Unavailable as error:
         reject(*error.problems)
 

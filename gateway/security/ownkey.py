@@ -49,16 +49,20 @@ class OwnKey:
         """The files whose change means another key."""
         return (self._certificates, Path(self._rest.partition("?")[0]))
 
+    def pin(self) -> bytes | None:
+        """Give the password of a key file, None where none is set; raises Unavailable where it cannot be read."""
+        return self._unlocking.pin().encode() or None
+
     def load(self) -> SigningKey:
         """Load it; raises Unavailable where it is not there, locked, or does not belong to the certificate."""
         load: dict[str, Callable[[], SigningKey]] = {"file": self._file, "pkcs12": self._pkcs12, "pkcs11": self._pkcs11}
         return load[self._kind]() if self._kind in load else self._misplaced()
 
     def _file(self) -> SigningKey:
-        return load_key(Path(self._rest), self._certificates, pin=self._unlocking.pin().encode() or None)
+        return load_key(Path(self._rest), self._certificates, pin=self.pin())
 
     def _pkcs12(self) -> SigningKey:
-        return load_pkcs12(Path(self._rest), pin=self._unlocking.pin().encode() or None)
+        return load_pkcs12(Path(self._rest), pin=self.pin())
 
     def _pkcs11(self) -> SigningKey:
         return signing_key(self._token, read_chain(self._certificates), self._certificates)

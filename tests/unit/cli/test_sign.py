@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from gateway.testing import builders
 
@@ -90,6 +92,35 @@ def test_document_with_byte_order_mark_and_instructions_is_signed(run: Run, writ
     assert run("verify", write("signed.xml", signed.raw)).code == 0
 
 
+@pytest.fixture
+def unlocked(home: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  # clears the settings first
+    monkeypatch.setenv("NSW_KEY_PIN_FILE", str(write("pin", "secret\n")))
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_encrypted_key_is_unlocked_by_the_settings(run: Run, write: Write, pretty: bytes, home: Path) -> None:
+    key = serialization.load_pem_private_key((home / "pki/keys/NSW.key.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    locked = write("locked.pem", _pem(key, b"secret"))
+
+    signed = run("sign", write("good.xml", pretty), "--key", locked, "--cert", home / "pki/parties/NSW.pem")
+
+    assert run("verify", write("signed.xml", signed.raw)).code == 0
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_pkcs12_brings_its_certificate(run: Run, write: Write, pretty: bytes, home: Path) -> None:
+    key = serialization.load_pem_private_key((home / "pki/keys/NSW.key.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    certificate = x509.load_pem_x509_certificate((home / "pki/parties/NSW.pem").read_bytes())
+    data = pkcs12.serialize_key_and_certificates(b"NSW", key, certificate, None, serialization.BestAvailableEncryption(b"secret"))
+
+    signed = run("sign", write("good.xml", pretty), "--key", write("nsw.p12", data))
+
+    assert signed.code == 0, signed.err
+    assert run("verify", write("signed.xml", signed.raw)).code == 0
+
+
 # --- refused -----------------------------------------------------------------------------------------------------------
 
 
@@ -127,6 +158,22 @@ def test_missing_key_or_certificate_is_wrong_usage(run: Run, write: Write, prett
     assert "none.pem" in ran.err
 
 
+def test_pem_key_without_its_certificate_is_wrong_usage(run: Run, write: Write, pretty: bytes, home: Path) -> None:
+    ran = run("sign", write("good.xml", pretty), "--key", home / "pki/keys/NSW.key.pem")
+
+    assert ran.code == 2
+    assert "--cert" in ran.err
+
+
+def test_password_file_that_is_not_there_is_named(run: Run, write: Write, pretty: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_KEY_PIN_FILE", "/nowhere/pin")
+
+    ran = run("sign", write("good.xml", pretty), "--key", write("nsw.p12", b"0"))
+
+    assert ran.code == 2
+    assert "/nowhere/pin" in ran.err
+
+
 def test_key_of_another_certificate_is_wrong_usage(run: Run, write: Write, pretty: bytes, home: Path) -> None:
     ran = run("sign", write("good.xml", pretty), "--key", home / "pki/keys/NSW.key.pem", "--cert", home / "pki/parties/BNN.pem")
 
@@ -134,7 +181,7 @@ def test_key_of_another_certificate_is_wrong_usage(run: Run, write: Write, prett
     assert "does not belong" in ran.err
 
 
-def _pem(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, password: bytes = b"") -> bytes:
+def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, password: bytes = b"") -> bytes:
     cipher = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, cipher)
 
