@@ -22,10 +22,11 @@ Report = Callable[[Record], Mapping[str, bytes]]  # what people read of a contai
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """A signed head with its time-stamp, None where it has none."""
+    """A signed head with its time-stamp, None where it has none, and the proof that it continues the head before it."""
 
     signed: SignedHead
     stamp: Stamp | None = None
+    consistency: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,12 @@ def write_container(gathered: Gathered, key: SigningKey, into: BinaryIO, *, at: 
 
 
 def _head(tree: Tree) -> HeadPart:
-    stamped_at = tree.stamp.at if tree.stamp else None
-    return HeadPart(signed=write_signed(tree.signed), stamp=_stamp_file(tree) if tree.stamp else "", stamped_at=stamped_at)
+    return HeadPart(
+        signed=write_signed(tree.signed),
+        consistency=tuple(step.hex() for step in tree.consistency),
+        stamp=_stamp_file(tree) if tree.stamp else "",
+        stamped_at=tree.stamp.at if tree.stamp else None,
+    )
 
 
 def _message(exhibit: Exhibit) -> MessagePart:

@@ -146,11 +146,12 @@ class Evidence:
         """Choose the heads to prove under: the first stamped one that covers every leaf; else the last stamped, and the last signed."""
         covering = self.stamps.over(max(positions)) if positions else None
         stamped, signed = covering or self.stamps.last(), self.ledger.standing().head
+        under = self.ledger.head(stamped[0]) if stamped else None
         trees = []
-        if stamped and (under := self.ledger.head(stamped[0])):
+        if stamped and under:
             trees.append(Tree(signed=under, stamp=stamped[1]))
         if signed and covering is None:
-            trees.append(Tree(signed=signed))
+            trees.append(Tree(signed=signed, consistency=self.ledger.consistency(under.head.size, signed.head.size) if under else ()))
         return trees
 
     def _leaves(self, message: str, trees: Sequence[Tree]) -> list[tuple[int, ProvedLeaf]]:

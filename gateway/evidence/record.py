@@ -119,9 +119,13 @@ class MessagePart(_Part):
 
 
 class HeadPart(_Part):
-    """One signed head as LEDGER.md writes it; `stamp` names the file of its time-stamp, empty where there is none."""
+    """One signed head as LEDGER.md writes it; `stamp` names the file of its time-stamp, empty where there is none.
+
+    `consistency` proves that its tree begins with that of the next smaller head here; empty for the smallest.
+    """
 
     signed: dict[str, object]
+    consistency: Annotated[tuple[Hash, ...], Field(max_length=MAX_PATH)] = ()
     stamp: FileName | Nothing
     stamped_at: AwareDatetime | None
 

@@ -1,9 +1,10 @@
 """Verifies a container with nothing but its bytes and trust anchors: no gateway, no database, no network (docs/protocol/EVIDENCE.md)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import BinaryIO
+from itertools import islice, pairwise
+from typing import BinaryIO, TypeVar
 
 from gateway.errors import GatewayError, NotProven, Problem, explain
 from gateway.security.certificates import Certificate
@@ -12,12 +13,13 @@ from . import exchanged
 from .case import SEALED_OUTSIDE, Case, UnknownError, known, leaf_of
 from .findings import Finding, Remark
 from .heads import SignedHead, is_signed_by, read_signed, write_head
-from .merkle import leaf_hash, proves_inclusion
+from .merkle import leaf_hash, proves_consistency, proves_inclusion
 from .packing import unpack
 from .record import NAME, EventPart, MessagePart, Record
 from .seal import MANIFEST, PLACE, holds
 from .timestamps import verify_stamp
 
+T = TypeVar("T")
 MAX_FINDINGS = 50  # told of, of one check
 
 
@@ -138,8 +140,13 @@ def _record(case: Case) -> Iterator[Finding]:
 
 
 def _history(case: Case) -> Iterator[Finding]:
-    # (8) every event leads to the root of a head, and is about the message
-    for message in known(case.record).messages:
+    # (8) every event leads to the root of a head, and is about the message; no message and no position stands there twice
+    messages = known(case.record).messages
+    for twice in _doubled(message.id for message in messages):
+        yield Problem(text="container.message-twice", path=twice)
+    for position in _doubled(event.position for message in messages for event in message.events):
+        yield Problem(text="container.event-twice", path=NAME, values={"position": str(position)})
+    for message in messages:
         if not message.events:
             yield Problem(text="container.no-event", path=message.id)
         for event in message.events:
@@ -148,13 +155,18 @@ def _history(case: Case) -> Iterator[Finding]:
 
 
 def _heads(case: Case) -> Iterator[Finding]:
-    # (9) every head is signed by a certificate that is trusted and could sign then, and of one size there is one
-    for part in known(case.record).heads:
+    # (9) every head is signed by a certificate that is trusted and could sign then, of one size there is one, and all are of one tree
+    parts = known(case.record).heads
+    for part in parts:
         signed = read_signed(part.signed)
         signer = case.certificates.get(signed.head.key)
         only = signed == case.heads[signed.head.size]  # events are proved under this one
         if not only or signer is None or not is_signed_by(signed, case.certificates) or not case.trusts(signer, signed.head.at):
             yield Problem(text="container.head", path=NAME, values={"size": str(signed.head.size)})
+    told = ((read_signed(part.signed).head, [bytes.fromhex(step) for step in part.consistency]) for part in parts)
+    for (first, _), (second, path) in pairwise(sorted(told, key=lambda each: each[0].size)):
+        if not proves_consistency(first.size, second.size, path, first.root, second.root):
+            yield Problem(text="container.heads-apart", path=NAME, values={"first": str(first.size), "second": str(second.size)})
 
 
 def _stamps(case: Case) -> Iterator[Finding]:
@@ -201,6 +213,10 @@ def _check(number: int, name: str, findings: Sequence[Finding], seen: Mapping[st
         remarks=tuple(found for found in findings if isinstance(found, Remark)),
         seen=Problem(text=f"container.passed-{number}", values=seen),
     )
+
+
+def _doubled(found: Iterable[T]) -> list[T]:
+    return [each for each, count in Counter(found).items() if count > 1]
 
 
 def _proves(event: EventPart, message: MessagePart, heads: Mapping[int, SignedHead]) -> bool:

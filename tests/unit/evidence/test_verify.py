@@ -199,6 +199,14 @@ def _head_beside(record: dict[str, Any]) -> None:
     record["heads"].insert(0, first)
 
 
+def _message_twice(record: dict[str, Any]) -> None:
+    record["messages"].append({**record["messages"][0], "files": [], "receipts": []})
+
+
+def _event_twice(record: dict[str, Any]) -> None:
+    record["messages"][0]["events"].append(record["messages"][0]["events"][0])
+
+
 LIES: dict[str, tuple[Callable[[dict[str, Any]], None], set[int]]] = {
     "leaf": (_leaf, {8}),
     "position": (_position, {8}),
@@ -209,6 +217,8 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], None], set[int]]] = {
     "stamp": (_stamped, {10}),
     "time of no stamp": (_time_of_no_stamp, {10}),
     "head beside another": (_head_beside, {9}),
+    "message named twice": (_message_twice, {8}),
+    "event told twice": (_event_twice, {8}),
 }
 
 
@@ -221,6 +231,18 @@ def test_the_ledger_contradicts_even_whoever_has_the_key(court: Court, files: Fi
     verdict = verified(resealed(files, court, **{"evidence.json": json.dumps(record).encode()}), court.anchors)
 
     assert failed(verdict) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "texts"), [(_event_twice, {"container.event-twice"}), (_message_twice, {"container.event-twice", "container.message-twice"})]
+)
+def test_what_is_told_twice_is_named(court: Court, files: Files, change: Callable[[dict[str, Any]], None], texts: set[str]) -> None:
+    record = told(files)
+    change(record)
+
+    verdict = verified(resealed(files, court, **{"evidence.json": json.dumps(record).encode()}), court.anchors)
+
+    assert {problem.text for problem in verdict.checks[7].problems} == texts
 
 
 @pytest.mark.parametrize("at", ["1" + "0" * 30, "-" + "9" * 30, "NaN", "Infinity", "[" * 5000, '"\\ud800"', "1" + "0" * 5000])
@@ -329,6 +351,61 @@ def test_events_after_the_last_stamp_are_proved_under_the_last_head(fresh: Court
     assert [bool(head["stamp"]) for head in record["heads"]] == [True, False]
     assert [event["head"] for event in record["messages"][0]["events"]] == [4, 4, 4, 4, 5]
     assert verified(container, (*fresh.anchors, *authority.anchors)).valid
+
+
+@pytest.fixture(scope="module")
+def grown(plain: Court, authority: StampAuthority) -> Files:
+    """A container with a stamped head, and a later one that is not stamped yet."""
+    message = plain.deliver()
+    plain.export(message)
+    with authority.serve() as url:
+        plain.stamps.renew(Authorities([url], HttpTransport(), lambda: authority.anchors), every=timedelta(minutes=10))
+    return unpacked(plain.export(message))[0]
+
+
+def _no_proof(record: dict[str, Any]) -> None:
+    del record["heads"][1]["consistency"]
+
+
+def _other_proof(record: dict[str, Any]) -> None:
+    record["heads"][1]["consistency"][0] = "00" * 32
+
+
+def _proof_at_the_other_head(record: dict[str, Any]) -> None:
+    record["heads"][0]["consistency"] = record["heads"][1].pop("consistency")
+
+
+@pytest.mark.parametrize("change", [_no_proof, _other_proof, _proof_at_the_other_head])
+def test_two_heads_without_the_proof_that_one_continues_the_other_are_refused(
+    plain: Court, authority: StampAuthority, grown: Files, change: Callable[[dict[str, Any]], None]
+) -> None:
+    record = told(grown)
+    change(record)
+
+    verdict = verified(resealed(grown, plain, **{"evidence.json": json.dumps(record).encode()}), plain.anchors, also=authority.anchors)
+
+    assert failed(verdict) == {9}
+    assert [problem.text for problem in verdict.checks[8].problems] == ["container.heads-apart"]
+
+
+def test_two_ledgers_of_one_key_do_not_stand_in_one_container(fresh: Court, court: Court) -> None:
+    """Each half is good by itself: whoever has the key cannot tell of one message out of one history, and of another out of a second."""
+    court.deliver()
+    one, other = (unpacked(each.export(each.deliver()))[0] for each in (fresh, court))
+    record, second = told(one), told(other)
+    record["heads"] += second["heads"]
+    record["messages"] += second["messages"]
+
+    both = sealed({**other, **one, "evidence.json": json.dumps(record).encode()}, fresh.key, at=fresh.time())
+
+    assert failed(verified(both, fresh.anchors)) == {9}
+
+
+def test_a_container_of_before_with_one_head_stays_good(court: Court, files: Files) -> None:
+    record = told(files)
+    del record["heads"][0]["consistency"]
+
+    assert verified(resealed(files, court, **{"evidence.json": json.dumps(record).encode()}), court.anchors).valid
 
 
 def test_a_party_gets_only_its_own_part_of_what_was_exchanged(court: Court) -> None:
