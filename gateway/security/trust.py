@@ -3,7 +3,7 @@
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -37,6 +37,8 @@ class Registry:
     problems: tuple[Problem, ...]
     issuers: Mapping[Certificate, Certificate] = field(default_factory=dict)  # of registered certificates, where an anchor issued them
     statuses: Statuses | None = None
+    by_sha256: Mapping[str, Certificate] = field(default_factory=dict)  # the registered ones
+    revoked: frozenset[str] = frozenset()  # SHA-256 of what was revoked here, and so is registered no more
 
     def check_status(self, leaf: Certificate, rule: Rule, *, at: datetime) -> None:
         """Refuse a registered certificate that its authority revoked, or whose status the rule requires (SIG-60, SIG-61)."""
@@ -78,7 +80,7 @@ class Trust:
         self._statuses = statuses
         self._elapsed = elapsed
         self._files: Mapping[Path, tuple[_Stamp, tuple[Certificate, ...]]] = {}
-        self._rules: Mapping[str, Rule] = {}
+        self._beside: tuple[tuple[Problem, ...], Mapping[str, Rule], frozenset[str]] | None = None  # what is known but for the files
         self._registry: Registry | None = None
         self._looked = 0.0
 
@@ -126,9 +128,11 @@ class Trust:
                 if before:
                     files[path] = before
         rules = {path.parent.name: _rule(path, problems) for path in sorted(self._folder.glob("anchors/*/policy.toml"))}
-        if self._registry is None or files != self._files or tuple(problems) != self._registry.problems or rules != self._rules:
-            self._registry = _registry({p: certs for p, (_, certs) in files.items()}, tuple(problems), rules, self._statuses)
-            self._files, self._rules = files, rules
+        revoked = frozenset(path.stem for path in self._folder.glob("revoked/*.pem"))  # after the files: none is missing from both
+        beside = (tuple(problems), rules, revoked)
+        if files != self._files or beside != self._beside:
+            registry = _registry({p: certs for p, (_, certs) in files.items()}, tuple(problems), rules, self._statuses)
+            self._registry, self._files, self._beside = replace(registry, revoked=revoked), files, beside
 
 
 def _read(path: Path, before: tuple[_Stamp, tuple[Certificate, ...]] | None) -> tuple[_Stamp, tuple[Certificate, ...]]:
@@ -176,6 +180,7 @@ def _registry(
         problems=problems,
         issuers=MappingProxyType({leaf: issuer for leaf in owners if (issuer := issuer_of(leaf, known))}),
         statuses=statuses,
+        by_sha256=MappingProxyType({certificate.sha256: certificate for certificate in owners}),
     )
 
 

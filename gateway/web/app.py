@@ -16,6 +16,7 @@ from .api.gate import Gate
 from .api.openapi import DESCRIPTION, TITLE, describing
 from .auth import Access
 from .bodies import MAX_XML, Bodies
+from .clients import owner_of
 from .crew import Crew
 from .doors import wsdl
 from .doors.soap import SoapDoor
@@ -64,9 +65,7 @@ def access_of(hub: "Hub") -> Access:
     keys = KeyFile(settings.api_keys) if settings.api_keys else None
 
     def party_of(certificate: str) -> PartyCode | None:
-        owners = (parties for known, parties in hub.trust.registry.owners.items() if known.sha256 == certificate)
-        found = next(owners, frozenset[PartyCode]())
-        return next(iter(found)) if len(found) == 1 else None  # a certificate that two parties share proves neither
+        return owner_of(certificate, hub.trust.registry, hub.rules.current, at=hub.clock())
 
     return Access(keys=keys, party_of=party_of, guarded=keys is not None or settings.tls_client_ca is not None)
 

@@ -21,15 +21,16 @@ class Access:
     """Says what a connection proves. `guarded` where keys or client certificates are configured; otherwise only loopback is served."""
 
     def __init__(self, *, keys: KeyFile | None, party_of: Callable[[str], PartyCode | None], guarded: bool) -> None:
-        """`party_of` finds the party that registered a certificate by its SHA-256 in hex."""
+        """`party_of` finds the party that registered a certificate by its SHA-256 in hex; raises NotProven where it may not be used."""
         self._keys = keys
         self._party_of = party_of
         self.guarded = guarded
 
     def channel(self, scope: Scope, head: Head) -> Channel:
-        """Name the channel; raises NotProven(NOT_ALLOWED) where a credential is presented that is not known.
+        """Name the channel; raises NotProven(NOT_ALLOWED) where a credential is presented that is not known, or may not be used.
 
-        A key goes before a certificate: it is presented with this very request. A wrong one is never taken for none. With slow
+        A key goes before a certificate: it is presented with this very request. A wrong one is never taken for none, nor is a
+        certificate that was revoked. With slow
         hashes in the key file this may take a while: call it in a thread.
         """
         key = _presented(head)

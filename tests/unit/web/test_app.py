@@ -1,7 +1,6 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,6 @@ from gateway.errors import Code, GatewayError
 from gateway.web.app import access_of, create_app
 
 Call = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class _Certificate:
-    sha256: str
 
 
 SAFE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "x-frame-options": "DENY"}
@@ -142,12 +136,3 @@ def test_guard_is_up_with_keys_or_client_certificates(tmp_path: Path, rehub: Cal
     guards = [access_of(rehub(**changes)).guarded for changes in ({}, {"api_keys": path}, {"tls_client_ca": tmp_path})]
 
     assert guards == [False, True, True]
-
-
-def test_certificate_of_two_parties_proves_neither(hub: Any) -> None:
-    hub.owners.update({_Certificate("aa"): frozenset({"NSW"}), _Certificate("bb"): frozenset({"NSW", "BNN"})})
-    access = access_of(hub)
-
-    parties = [access.channel({"state": {"peer_certificate": digest}}, {}).party for digest in ("aa", "bb", "cc")]
-
-    assert parties == ["NSW", None, None]

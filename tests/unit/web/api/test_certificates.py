@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ def call(tmp_path: Path, rehub: Callable[..., Any], calling: Callable[[Any], Cal
     path.write_text("\n".join(f"{n}:{party}:{roles}:{hash_key(n, salt=bytes(16))}" for n, party, roles in lines), "utf-8")
     hub = rehub(api_keys=path)
     hub.certificates = acts
-    hub.trust.registry.parties = {"BNN": (CERTIFICATE,), "NSW": (CERTIFICATE, CERTIFICATE)}
+    hub.trust = SimpleNamespace(registry=SimpleNamespace(parties={"BNN": (CERTIFICATE,), "NSW": (CERTIFICATE, CERTIFICATE)}))
     inner = calling(hub)
 
     def one(key: str, method: str, path: str, document: object = None) -> Any:
