@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from functools import cache
 from importlib import resources
 from typing import Literal
+from unicodedata import category
 
 from jinja2 import Environment, StrictUndefined, Template
 
@@ -19,6 +20,8 @@ from .record import HeadPart, MessagePart, Record, SignerPart
 LANGUAGES = ("vi", "en")
 NONE = "-"
 MAX_TIMELINE = 400  # events of one message that are printed; evidence.json has every one
+_MARK = "\ufffd"  # stands for what is not seen, or turns the direction of what is: names are strangers'
+_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})  # categories of such characters
 _TIME = "%d/%m/%Y %H:%M:%S %Z"
 _SHOWN = ("party", "outcome", "state", "code", "attempt", "by", "reason", "route")  # values of an event that people understand
 Kind = Literal["events", "deliveries", "attachments", "receipts"]
@@ -65,8 +68,8 @@ def page_of(record: Record, language: str) -> Page:
     return Page(
         language=language,
         title=words("title"),
-        subtitle=words("subtitle", gateway=record.gateway, at=words.time(record.made_at)),
-        sections=(*sections, _heads(record, words), Section(title=words("verify"), note=words("verify-how"))),
+        subtitle=_seen(words("subtitle", gateway=record.gateway, at=words.time(record.made_at))),
+        sections=tuple(map(_marked, (*sections, _heads(record, words), Section(title=words("verify"), note=words("verify-how"))))),
         footer=words("footer"),
     )
 
@@ -183,6 +186,16 @@ def _head(part: HeadPart, words: _Words) -> tuple[str, ...]:
             stamped = words.time(part.stamped_at) if part.stamped_at else words("no-stamp")
             return str(size), str(root), words.time(datetime.fromisoformat(at)), stamped
     return NONE, NONE, NONE, NONE
+
+
+def _marked(section: Section) -> Section:
+    facts, rows = (tuple(tuple(map(_seen, row)) for row in found) for found in (section.facts, section.rows))
+    return replace(section, title=_seen(section.title), note=_seen(section.note), facts=facts, rows=rows)
+
+
+def _seen(text: str) -> str:
+    """Show as a mark what a reader would not see; line breaks stay."""
+    return "".join(_MARK if c != "\n" and category(c) in _UNSEEN else c for c in text)
 
 
 @cache

@@ -1,11 +1,11 @@
 """The report: what Decree 336 asks to be printed, in both languages, on screen and on paper."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html import unescape
 
 import pytest
 
-from gateway.evidence.record import SignerPart, read_record
+from gateway.evidence.record import AttachmentPart, SignerPart, read_record
 from gateway.evidence.report import MAX_TIMELINE, page_of, write_reports
 from gateway.testing.evidence import Court, unpacked
 
@@ -66,6 +66,22 @@ def test_whatever_a_certificate_says_stays_text(files: dict[str, bytes]) -> None
 
     assert b"<script" not in pages["report-en.html"]
     assert b"&lt;script&gt;" in pages["report-en.html"]
+
+
+@pytest.mark.parametrize("trick", ["\u202e", "\u2066", "\u200f", "\x9b", "\u2028"])
+def test_nothing_turns_the_direction_of_what_is_read(files: dict[str, bytes], trick: str) -> None:
+    record = read_record(files["evidence.json"])
+    odd = f"giấy{trick}fdp.exe"
+    message = record.messages[0]
+    signer = message.signers[0].model_copy(update={"name": odd})
+    beside = AttachmentPart(number=1, name=odd, media_type=odd, size=1, sha256="0" * 64, file="")
+    told = message.model_copy(update={"signers": (signer,), "attachments": (beside,), "proof": odd, "sender": odd})
+
+    pages = (page_of(record.model_copy(update={"gateway": odd, "messages": (told,)}), language) for language in ("vi", "en"))
+
+    for shown in map(str, map(asdict, pages)):
+        assert shown.count("giấy\ufffdfdp.exe") >= 5
+        assert repr(trick)[1:-1] not in shown
 
 
 def test_pages_need_nothing_from_elsewhere(files: dict[str, bytes]) -> None:
