@@ -1,5 +1,6 @@
 """The files that commands are given and write; "-" stands for the standard streams."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,24 @@ from uuid import uuid4
 
 from gateway.xml.parse import MAX_BYTES
 
-from .output import misuse
+from .output import misuse, say
 
 STANDARD = Path("-")
 MAX_ARCHIVE = 1 << 30  # bytes; ours have some 20 MB
 CHUNK = 1_048_576  # bytes of a stream that are held
 MAX_PEM = 1_000_000  # bytes; a bundle of every licensed authority has 60 KB
+
+_REASONS = {
+    errno.EACCES: "reason-denied",
+    errno.EPERM: "reason-denied",
+    errno.ENOENT: "reason-missing",
+    errno.EISDIR: "reason-folder",
+    errno.ENOTDIR: "reason-file",
+    errno.ENOSPC: "reason-full",
+    errno.EDQUOT: "reason-full",
+    errno.EROFS: "reason-read-only",
+    errno.ENAMETOOLONG: "reason-long",
+}
 
 
 def read_document(path: Path) -> bytes:
@@ -52,7 +65,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     staged = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
         if path.is_dir():
-            raise IsADirectoryError
+            raise IsADirectoryError(errno.EISDIR, "")
         with staged.open("x+b") as file:
             yield file
         staged.replace(path)
@@ -113,6 +126,8 @@ def _read(path: Path, most: int) -> bytes:
 
 
 def reason_of(error: Exception) -> str:
-    """Say what the system has against it, without the path, which stands beside it."""
+    """Say what the system has against it, without the path, which stands beside it; rare reasons in the system's own words."""
     number = getattr(error, "errno", None)
-    return os.strerror(number) if number else type(error).__name__
+    if number in _REASONS:
+        return say(_REASONS[number])
+    return os.strerror(number) if number else say("reason-name")

@@ -1,7 +1,6 @@
 """nsw retention: run it, look what it would do, read an archive; hold what must be kept. Works beside a running server."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,7 +22,7 @@ from gateway.outbox.retention import Done, Preview
 
 from .asking import asker
 from .files import read_archive as read_file
-from .files import write_document
+from .files import reason_of, write_document
 from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, refuse, say, settings, show_table
 
 app = typer.Typer(no_args_is_help=True, help="Retention: archive and purge what is old enough; hold what must be kept; read archives.")
@@ -214,7 +213,7 @@ def _extract(archive: Archive, folder: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            misuse("file-not-written", path=path, reason=os.strerror(error.errno or 0))
+            misuse("file-not-written", path=path, reason=reason_of(error))
         write_document(path, content)
 
 

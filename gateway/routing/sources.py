@@ -68,7 +68,7 @@ def version_of(sources: Sequence[Source]) -> str:
 def read(name: str, path: Path) -> Source | Problem:
     """Read one file; gives a Problem where it is not UTF-8, not TOML or not there any more."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # Windows editors begin a file with a mark
         return Source(path=path, name=name, text=text, table=tomllib.loads(text))
     except UnicodeDecodeError as error:
         return Problem(text="routing.not-utf8", path=str(path), values={"offset": str(error.start)})

@@ -62,7 +62,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _read(file: Path, *, rank: int, below: str) -> Iterator[Pack]:
     try:
-        tables = tomllib.loads(file.read_text("utf-8")).get("pack", [])
+        tables = tomllib.loads(file.read_text("utf-8-sig")).get("pack", [])
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SchemasInvalid(
             Code.RULES, Problem(text="schema.catalog-toml", path=str(file), values={"reason": str(error)[:200]})

@@ -217,6 +217,15 @@ def test_output_onto_a_folder_is_wrong_usage(run: Run, write: Write, pretty: byt
     assert run("sign", write("good.xml", pretty), *system, "--output", home).code == 2
 
 
+@pytest.mark.parametrize(("place", "reason"), [("none/signed.xml", "không có tệp hoặc thư mục này"), ("", "đây là thư mục")])
+def test_why_nothing_can_be_written_is_said_in_the_language(  # fixtures
+    run: Run, write: Write, pretty: bytes, system: tuple[object, ...], tmp_path: Path, place: str, reason: str
+) -> None:
+    ran = run("--lang", "vi", "sign", write("good.xml", pretty), *system, "--output", tmp_path / place)
+
+    assert (ran.code, f"Không ghi được: {reason}." in ran.err) == (2, True), ran.err
+
+
 def test_key_folder_is_wrong_usage(run: Run, write: Write, pretty: bytes, home: Path) -> None:
     ran = run("sign", write("good.xml", pretty), "--key", home / "pki", "--cert", home / "pki/parties/NSW.pem")
 

@@ -23,7 +23,7 @@ SOURCES = "\n".join(path.read_text("utf-8") for path in sorted(Path(str(resource
 def used() -> set[str]:
     """Names in the sources: whole ones, and those made of a kind."""
     whole = re.findall(r'"cli\.([a-z0-9-]+)"', SOURCES) + re.findall(r"(?:say|misuse)\(\s*[\"']([a-z0-9-]*[a-z0-9])[\"']", SOURCES)
-    chosen = re.findall(r'"((?:certs|deliveries|retention|schemas|verify|routes|sign|crl|keys)-[a-z-]+)"', SOURCES)
+    chosen = re.findall(r'"((?:certs|deliveries|retention|schemas|verify|routes|sign|crl|keys|reason|usage)-[a-z-]+)"', SOURCES)
     examined = re.findall(r'_(?:good|warning|failed)\("([a-z]+)", "([a-z-]+)"', SOURCES)
     doctor = {f"doctor-{part}" for pair in examined for part in pair} | {"doctor-certificates", "doctor-schemas", "doctor-rules"}
     chosen += ["certificate-not-read"]

@@ -95,6 +95,16 @@ def test_version_follows_names_and_texts_not_places(tmp_path: Path) -> None:
     assert version_of([source("a", "1")]) != version_of([source("b", "1")])
 
 
+def test_a_mark_at_the_beginning_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"\xef\xbb\xbfa = 1\r\n")
+
+    source = read("a.toml", path)
+
+    assert isinstance(source, Source)
+    assert source.table == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("content", "text", "line"),
     [
