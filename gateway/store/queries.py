@@ -17,7 +17,7 @@ from gateway.model import uuid7
 from gateway.ports import Database, Tx
 
 from .sharing import away
-from .tables import DELIVERIES, DOSSIERS, KEYS, LEDGER, MESSAGES, PAYLOADS, SET_ASIDE
+from .tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, LEDGER, MESSAGES, PAYLOADS, SET_ASIDE
 from .times import from_micros, to_micros
 
 T = TypeVar("T")
@@ -81,6 +81,7 @@ class DeliveryRow:
     created_at: datetime
     updated_at: datetime
     perhaps_taken: bool | None = None  # its party may have it though it is not delivered; None where that is not for who looks
+    concerns: bool = True  # its party: not where it was cancelled before anything left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +127,20 @@ _D = DELIVERIES.c
 _MESSAGE_COLUMNS = tuple(MessageRow.__slots__)
 _DELIVERY_COLUMNS = tuple(DeliveryRow.__slots__)
 _MESSAGES = select(*(_M[name] for name in _MESSAGE_COLUMNS))
-_DELIVERIES = select(_D.position, *(_D[name] for name in _DELIVERY_COLUMNS))
+_CONCERNS = or_(  # attempts' primary key
+    _D.state != State.CANCELLED.value, select(literal(1)).where(ATTEMPTS.c.delivery == _D.id).correlate(DELIVERIES).exists()
+)
+_DELIVERIES = select(_D.position, *(_CONCERNS if name == "concerns" else _D[name] for name in _DELIVERY_COLUMNS))
 _MESSAGE = _MESSAGES.where(_M.id == bindparam("id"))
 _DELIVERY = _DELIVERIES.where(_D.id == bindparam("id"))
 
 # Which filter asks what. Reference, key and refused have indexes; the others follow the newest first until a page is full.
 _FILTERS: Mapping[str, ColumnElement[bool]] = {
     "party": or_(_M.sender == bindparam("party"), _M.id.in_(select(_D.message).where(_D.party == bindparam("party")))),
+    "own": or_(
+        _M.sender == bindparam("party"),
+        select(literal(1)).where(_D.message == _M.id, _D.party == bindparam("party"), _CONCERNS).correlate(MESSAGES).exists(),
+    ),
     "procedure": _M.procedure == bindparam("procedure"),
     "reference": or_(_M.reference == bindparam("reference"), _M.previous == bindparam("reference")),
     "key": _M.id.in_(select(KEYS.c.message).where(KEYS.c.value == bindparam("key"))),
@@ -146,6 +154,7 @@ _CAUSE = bindparam("cause", type_=Text())
 DELIVERY_FILTERS: Mapping[str, ColumnElement[bool]] = {
     "message": _D.message == bindparam("message"),
     "party": _D.party == bindparam("party"),
+    "own": _CONCERNS,
     "state": _D.state == bindparam("state"),
     "route": _D.route == bindparam("route"),
     "cause": func.substr(_D.cause, 1, func.length(_CAUSE)) == _CAUSE,  # a partner's code stands before its words
@@ -193,6 +202,7 @@ class Queries:
         self,
         *,
         party: str | None = None,
+        own: bool = False,
         procedure: str | None = None,
         reference: str | None = None,
         key: str | None = None,
@@ -203,10 +213,14 @@ class Queries:
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[MessageRow]:
-        """Search arrivals, newest first. Raises NotValid where the cursor is not one that was given out."""
+        """Search arrivals, newest first; for the party's `own` eyes only what concerns it still.
+
+        Raises NotValid where the cursor is not one that was given out.
+        """
         asked = {
-            "party": party, "procedure": procedure, "reference": reference, "key": key, "state": state, "message_id": message_id,
-            "since": since and to_micros(since), "until": until and to_micros(until), "before": cursor and _message_cursor(cursor),
+            "party": party, "own": own or None, "procedure": procedure, "reference": reference, "key": key, "state": state,
+            "message_id": message_id, "since": since and to_micros(since), "until": until and to_micros(until),
+            "before": cursor and _message_cursor(cursor),
         }  # fmt: skip
         values: dict[str, object] = {name: value for name, value in asked.items() if value is not None}
         bounds = {f"{name}_id": uuid7(moment, bytes(10)) for name, moment in (("since", since), ("until", until)) if moment}
@@ -228,6 +242,7 @@ class Queries:
         *,
         message: str | None = None,
         party: str | None = None,
+        own: bool = False,
         state: str | None = None,
         route: str | None = None,
         cause: str | None = None,
@@ -237,9 +252,12 @@ class Queries:
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[DeliveryRow]:
-        """List deliveries, newest first; `cause` is how it begins. Raises NotValid where the cursor is not one that was given out."""
+        """List deliveries, newest first; `cause` is how it begins, `own` as for messages.
+
+        Raises NotValid where the cursor is not one that was given out.
+        """
         asked = {
-            "message": message, "party": party, "state": state, "route": route, "cause": cause, "procedure": procedure,
+            "message": message, "party": party, "own": own or None, "state": state, "route": route, "cause": cause, "procedure": procedure,
             "since": since and to_micros(since), "until": until and to_micros(until), "before": _number(cursor) if cursor else None,
         }  # fmt: skip
         values: dict[str, object] = {name: value for name, value in asked.items() if value is not None}
@@ -347,6 +365,7 @@ def _delivery(row: tuple[Any, ...]) -> DeliveryRow:
     for name in ("due_at", "created_at", "updated_at"):
         values[name] = None if values[name] is None else from_micros(values[name])
     values["perhaps_taken"] = bool(values["perhaps_taken"]) and values["state"] != State.DELIVERED
+    values["concerns"] = bool(values["concerns"])
     return DeliveryRow(**values)
 
 

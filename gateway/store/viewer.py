@@ -35,7 +35,7 @@ class Viewer:
 
     def owns(self, delivery: DeliveryRow) -> bool:
         """Say whether they see a delivery as a whole, with what was exchanged, and may act on it."""
-        return self.party in (None, delivery.party)
+        return self.party is None or (self.party == delivery.party and delivery.concerns)
 
     def message(self, row: MessageRow) -> MessageRow:
         """Show a message without what is not for them: signers' names, by which key or address another party came."""

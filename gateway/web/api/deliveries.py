@@ -11,10 +11,10 @@ from gateway.model import Channel, DeliveryId
 from gateway.outbox.history import ExchangePart
 from gateway.outbox.orders import Act, Order
 from gateway.store.queries import DeliveryRow
-from gateway.store.viewer import Viewer
+from gateway.store.viewer import STAFF, Viewer
 
 from .filters import DeadFilters, DeliveryFilters, DeliveryPath
-from .gate import Gate, label, party_of
+from .gate import Gate, label, whose
 from .orders import Corrections, JobView, Redirect, Return, job_view
 from .responses import refusals
 from .views import DeliveryDetail, DeliveryPage, DeliveryView, Reason, delivery_detail, delivery_view
@@ -39,12 +39,12 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
     @routes.get("/deliveries", responses=refusals(), summary="List deliveries")
     def listed(channel: Annotated[Channel, Depends(reader)], filters: Annotated[DeliveryFilters, Query()]) -> DeliveryPage:
         """List deliveries, newest first."""
-        return page(filters.model_dump() | {"party": party_of(channel, filters.party)})
+        return page(filters.model_dump() | whose(channel, filters.party))
 
     @routes.get("/dead-letters", responses=refusals(), summary="List deliveries set aside for staff")
     def dead(channel: Annotated[Channel, Depends(reader)], filters: Annotated[DeadFilters, Query()]) -> DeliveryPage:
         """List deliveries that were given up, newest first."""
-        return page(filters.model_dump() | {"party": party_of(channel, filters.party), "message": None, "state": State.DEAD})
+        return page(filters.model_dump() | whose(channel, filters.party) | {"message": None, "state": State.DEAD})
 
     @routes.get("/deliveries/{delivery}", responses=refusals(404), summary="One delivery with its history")
     def show(channel: Annotated[Channel, Depends(reader)], delivery: DeliveryPath) -> DeliveryDetail:
@@ -62,7 +62,7 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         channel: Annotated[Channel, Depends(content)], delivery: DeliveryPath, part: ExchangePart = "request", attempt: AttemptNumber = None
     ) -> Response:
         """Give the last request that left, or the reply to it, as kept. The ledger is told who looked."""
-        owned(hub, channel, delivery)
+        owned(hub, gate.viewer(channel), delivery)
         kept = hub.history.exchanged(DeliveryId(delivery), part, by=label(channel), number=attempt)
         disposition = {"content-disposition": f'attachment; filename="{delivery}-{part}"'}
         return Response(kept, media_type="application/octet-stream", headers=disposition)
@@ -110,10 +110,10 @@ def _ordering(hub: "Hub", caller: Callable[[Request], Channel]) -> Callable[...,
 
     def ordering(channel: Annotated[Channel, Depends(caller)], delivery: DeliveryPath, response: Response) -> Perform:
         def perform(order: Order) -> Acted:
-            owned(hub, channel, delivery)
+            owned(hub, Viewer(party=channel.party), delivery)
             proposal = hub.mending.once(order, DeliveryId(delivery), by=label(channel))
             if proposal is None:
-                return delivery_view(owned(hub, channel, delivery))
+                return delivery_view(owned(hub, STAFF, delivery))  # whoever cancels what never left is told so, though it is theirs no more
             response.status_code = 202
             return job_view(proposal)
 
@@ -122,10 +122,10 @@ def _ordering(hub: "Hub", caller: Callable[[Request], Channel]) -> Callable[...,
     return ordering
 
 
-def owned(hub: "Hub", channel: Channel, delivery: str) -> DeliveryRow:
-    """Find a delivery to the caller's own party, or any for staff; raises NotValid(NOT_FOUND)."""
+def owned(hub: "Hub", viewer: Viewer, delivery: str) -> DeliveryRow:
+    """Find a delivery to the viewer's own party, or any for staff; raises NotValid(NOT_FOUND)."""
     row = hub.history.delivery(delivery)
-    if row is None or not Viewer(party=channel.party).owns(row):
+    if row is None or not viewer.owns(row):
         raise _absent(delivery)
     return row
 

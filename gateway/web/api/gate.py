@@ -92,6 +92,11 @@ def party_of(channel: Channel, asked: str | None) -> str | None:
     raise NotProven(Code.NOT_ALLOWED, Problem(text="web.other-party", values={"party": channel.party}))
 
 
+def whose(channel: Channel, asked: str | None) -> dict[str, object]:
+    """Say what a list is limited to, as party_of() chooses; a party is shown what concerns it still. Raises NotProven(NOT_ALLOWED)."""
+    return {"party": party_of(channel, asked), "own": channel.party is not None}
+
+
 def label(channel: Channel) -> str:
     """Name a caller as the ledger knows it."""
     return f"{channel.kind}:{channel.name}"

@@ -10,7 +10,7 @@ from gateway.store.queries import DeliveryRow, MessageRow
 from gateway.store.viewer import Viewer
 
 from .filters import MessageFilters, MessagePath, Part
-from .gate import Gate, label, party_of
+from .gate import Gate, label, whose
 from .responses import refusals
 from .views import MessageDetail, MessagePage, message_detail, message_view, purged_at
 
@@ -29,7 +29,7 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
     @routes.get("/messages", responses=refusals(), summary="Search messages")
     def search(channel: Annotated[Channel, Depends(reader)], filters: Annotated[MessageFilters, Query()]) -> MessagePage:
         """Search arrivals, accepted and refused, newest first."""
-        asked = filters.model_dump() | {"party": party_of(channel, filters.party)}
+        asked = filters.model_dump() | whose(channel, filters.party)
         page = hub.queries.messages(**asked)
         seen = map(gate.viewer(channel).message, page.items)
         return MessagePage(items=[message_view(row) for row in seen], next_cursor=page.next_cursor)

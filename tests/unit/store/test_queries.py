@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import Code, NotValid, Problem, Unavailable
 from gateway.lifecycle import Accepted, Delivered, Failed, Rejected, State, next_step
-from gateway.model import DeliveryId, Judged, MessageId, PartyCode, Receipt, Refusal, Reply, RetryPolicy, Wrapper, uuid7
+from gateway.model import DeliveryId, Judged, MessageId, PartyCode, Receipt, Refusal, Reply, Request, RetryPolicy, Wrapper, uuid7
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
 from gateway.ports import Database, DossierMove, Entry, Tx
@@ -217,6 +217,28 @@ def test_deliveries_are_found_by_message_party_and_state(shelf: Shelf) -> None:
     assert (dead.party, dead.cause, dead.attempt, dead.due_at) == ("NSW", "http-500", 1, None)
     assert len(shelf.queries.deliveries(state=State.QUEUED).items) == 2
     assert shelf.queries.delivery(dead.id) == dead
+
+
+def test_what_ended_before_anything_left_concerns_its_party_no_longer(shelf: Shelf) -> None:
+    untouched, begun = shelf.accept(), shelf.accept(number=2)
+    left, unmade = begun.receipt.deliveries[0], untouched.receipt.deliveries[0]
+    claims = shelf.outbox.claim({BNN: 2})
+    shelf.outbox.note(next(claim for claim in claims if claim.delivery == left), Request(endpoint="http://x", action="", body=b"asked"))
+    shelf.now += timedelta(minutes=5)
+    shelf.outbox.rescue()
+    acts = staff_at(shelf.database, shelf.payloads)
+    queued = [shelf.queries.delivery(each) for each in (left, unmade)]
+    for delivery in (left, unmade):
+        acts.cancel(delivery, by="lan", reason="x")
+
+    kept = [shelf.queries.delivery(each) for each in (left, unmade)]
+
+    assert [(row.state, row.concerns) for row in queued if row] == [("queued", True), ("queued", True)]
+    assert [(row.state, row.concerns) for row in kept if row] == [("cancelled", True), ("cancelled", False)]
+    assert [row.id for row in shelf.queries.deliveries(party=BNN, own=True).items] == [left]
+    assert [row.id for row in shelf.queries.messages(party=BNN, own=True).items] == [begun.arrival.id]
+    assert len(shelf.queries.messages(party=BNN).items) == len(shelf.queries.deliveries(party=BNN).items) == 2
+    assert len(shelf.queries.messages(party=untouched.envelope.sender, own=True).items) == 2
 
 
 def test_each_part_of_a_message_is_given_byte_for_byte(shelf: Shelf) -> None:

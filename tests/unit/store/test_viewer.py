@@ -1,5 +1,6 @@
 """Who sees what of a message."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -38,6 +39,16 @@ def test_a_message_concerns_staff_its_sender_and_its_receivers(party: str | None
 @pytest.mark.parametrize(("party", "shown"), [(None, BOTH), (RECEIVER, BOTH[:1]), (OTHER, BOTH[1:]), (STRANGER, ())])
 def test_staff_see_every_delivery_and_a_receiver_its_own_as_it_stands(party: str | None, shown: tuple[DeliveryRow, ...]) -> None:
     assert Viewer(party=party).deliveries(message(), BOTH) == shown
+
+
+def test_a_delivery_that_ended_before_anything_left_is_no_business_of_its_party() -> None:
+    unmade = replace(delivery(RECEIVER), state="cancelled", concerns=False)
+    viewer = Viewer(party=RECEIVER, content=True)
+
+    assert not viewer.concerned(message(), (unmade,))
+    assert not viewer.owns(unmade)
+    assert Viewer(party=SENDER).deliveries(message(), (unmade,))[0].state == "cancelled"
+    assert STAFF.owns(unmade)
 
 
 def test_the_sender_sees_whether_its_message_arrived_and_nothing_that_was_answered() -> None:

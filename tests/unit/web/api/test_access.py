@@ -132,6 +132,47 @@ def test_answers_hold_what_is_for_the_caller(behind: Any, calling_as: Call) -> N
     assert found == FOUND
 
 
+@pytest.mark.parametrize(
+    ("role", "target"),
+    [
+        ("reader", f"messages/{MESSAGE}"),
+        ("reader", f"messages/{MESSAGE}/proof"),
+        ("reader", f"deliveries/{DELIVERY}"),
+        ("content", f"messages/{MESSAGE}/document"),
+        ("content", f"messages/{MESSAGE}/attachments"),
+        ("content", f"messages/{MESSAGE}/evidence"),
+        ("content", f"deliveries/{DELIVERY}/exchange"),
+    ],
+)
+def test_what_was_cancelled_before_anything_left_is_not_found_by_its_party(behind: Any, calling_as: Call, role: str, target: str) -> None:
+    behind.queries.delivery_rows[0] = replace(behind.queries.delivery_rows[0], state="cancelled", concerns=False)
+
+    assert calling_as(f"{RECEIVER}-{role}", "GET", f"/api/v1/{target}").status == 404
+
+
+@pytest.mark.parametrize(("key", "own"), [("-reader", False), ("BNN-reader", True)])
+@pytest.mark.parametrize("place", ["messages", "deliveries", "dead-letters"])
+def test_lists_of_a_party_hold_what_concerns_it_still(behind: Any, calling_as: Call, place: str, key: str, own: bool) -> None:  # noqa: FBT001  # a case
+    assert calling_as(key, "GET", f"/api/v1/{place}").status == 200
+
+    assert behind.queries.asked["own"] is own
+
+
+def test_a_party_that_cancels_what_never_left_is_told_so(behind: Any, calling_as: Call) -> None:
+    once = behind.mending.once
+
+    def cancel(*asked: Any, **by: Any) -> None:
+        once(*asked, **by)
+        behind.queries.delivery_rows[0] = replace(behind.queries.delivery_rows[0], concerns=False)
+
+    behind.mending.once = cancel
+    target = f"/api/v1/deliveries/{DELIVERY}"
+
+    told, afterwards = calling_as("BNN-operator", "POST", f"{target}/cancel"), calling_as("BNN-operator", "GET", target)
+
+    assert (told.status, told.json["state"], afterwards.status) == (200, "cancelled", 404)
+
+
 def _answers(calling_as: Call, key: str) -> str:
     """Join all that a caller is shown."""
     deliveries = (f"deliveries/{each}" for each in (DELIVERY, ANOTHERS))

@@ -25,7 +25,7 @@ def test_deliveries_are_listed_by_filter(call: Call, hub: Any) -> None:
     answer = call("GET", f"{DELIVERIES}?party=BNN&state=dead&cause=time&cursor=12&limit=7")
 
     assert answer.json["items"][0]["id"] == DELIVERY
-    assert hub.queries.asked == {"party": "BNN", "state": "dead", "cause": "time", "cursor": "12", "limit": 7}
+    assert hub.queries.asked == {"party": "BNN", "own": False, "state": "dead", "cause": "time", "cursor": "12", "limit": 7}
 
 
 def test_dead_letters_are_the_dead_deliveries(call: Call, hub: Any) -> None:

@@ -53,11 +53,12 @@ def test_every_filter_reaches_the_search(call: Call, hub: Any) -> None:
     assert hub.queries.asked == {
         "procedure": "BNN&PTNT0300002", "reference": "R1", "key": "VN123", "state": "accepted", "message_id": "m1", "party": "NSW",
         "limit": 1, "cursor": "12.ab-c", "since": datetime(2026, 12, 31, 1, tzinfo=UTC), "until": datetime(2027, 1, 1, tzinfo=UTC),
+        "own": False,
     }  # fmt: skip
 
 
 def test_search_has_a_parameter_for_every_filter() -> None:
-    assert set(MessageFilters.model_fields) == set(inspect.signature(Queries.messages).parameters) - {"self"}
+    assert set(MessageFilters.model_fields) == set(inspect.signature(Queries.messages).parameters) - {"self", "own"}
 
 
 def test_page_that_is_not_the_last_gives_a_cursor(call: Call) -> None:
