@@ -1,11 +1,11 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from gateway.errors import GatewayError, NotReadable, Unavailable
-from gateway.web.bodies import Bodies, Gone, read_head
+from gateway.web.bodies import MAX_SMALL, MAX_XML, Bodies, Gone, read_head
 
 Receive = Callable[[], Awaitable[Any]]
 
@@ -30,6 +30,23 @@ def _read(receive: Receive, *, head: dict[bytes, bytes] | None = None, limit: in
 
 async def _never() -> Any:
     await asyncio.Event().wait()
+
+
+async def _first(blocks: AsyncIterator[bytes]) -> bytes:
+    return await anext(blocks)
+
+
+def _stalled(part: bytes, waits: asyncio.Event) -> Receive:
+    """Give one part, and nothing after it; say when it is waited for."""
+    parts = [part]
+
+    async def receive() -> Any:
+        if parts:
+            return {"type": "http.request", "body": parts.pop(), "more_body": True}
+        waits.set()
+        return await _never()
+
+    return receive
 
 
 def test_body_is_put_together_from_its_parts() -> None:
@@ -91,6 +108,58 @@ def test_refused_body_gives_back_what_it_held() -> None:
     with pytest.raises(GatewayError):
         _read(_parts(b"abcdef", b"ghijklm"), bodies=bodies)
 
+    assert bodies.held == 0
+
+
+def test_slowest_body_gives_way_to_one_that_comes() -> None:
+    bodies = Bodies(at_most=250_000)
+
+    async def story() -> bytes:
+        with bodies.one(limit=MAX_XML) as slow, bodies.one(limit=MAX_XML) as quick:
+            waits = asyncio.Event()
+            waiting = asyncio.create_task(slow.read({}, _stalled(b"s" * 150_000, waits)))
+            await waits.wait()
+            whole = await quick.read({}, _parts(b"q" * 200_000))
+            assert bodies.held == 200_000
+            with pytest.raises(Unavailable, match="busy"):
+                await waiting
+            return whole
+
+    assert asyncio.run(story()) == b"q" * 200_000
+    assert bodies.held == 0
+
+
+def test_upload_that_waits_gives_way_with_all_it_holds() -> None:
+    bodies = Bodies(at_most=250_000)
+
+    async def story() -> None:
+        with bodies.one(limit=MAX_XML) as upload, bodies.one(limit=MAX_XML) as quick:
+            upload.hold(150_000)
+            waits = asyncio.Event()
+            waiting = asyncio.create_task(_first(upload.blocks({}, _stalled(b"", waits))))
+            await waits.wait()
+            await quick.read({}, _parts(b"q" * 200_000))
+            with pytest.raises(Unavailable, match="busy"):
+                await waiting
+
+    asyncio.run(story())
+    assert bodies.held == 0
+
+
+def test_body_of_a_few_words_never_gives_way() -> None:
+    bodies = Bodies(at_most=100_000)
+
+    async def story() -> None:
+        with bodies.one(limit=MAX_XML) as few, bodies.one(limit=MAX_XML) as large:
+            waits = asyncio.Event()
+            waiting = asyncio.create_task(few.read({}, _stalled(b"s" * MAX_SMALL, waits)))
+            await waits.wait()
+            with pytest.raises(Unavailable, match="busy"):
+                await large.read({}, _parts(b"q" * 200_000))
+            assert not waiting.done()
+            waiting.cancel()
+
+    asyncio.run(story())
     assert bodies.held == 0
 
 
