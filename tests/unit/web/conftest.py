@@ -3,6 +3,9 @@
 import asyncio
 import hashlib
 import json
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -47,6 +50,7 @@ from gateway.security.trust import Trust
 from gateway.store.queries import Backlog, Counts, DeliveryRow, Mailbox, MessageRow, Moment, Page
 from gateway.testing.signing import self_signed
 from gateway.web.app import create_app
+from gateway.web.server import serve
 from gateway.xml.parse import parse
 
 if TYPE_CHECKING:
@@ -461,3 +465,28 @@ async def _lifespan_over(app: FastAPI) -> None:
 @pytest.fixture
 def call(hub: FakeHub, calling: Callable[[FakeHub], Caller]) -> Caller:
     return calling(hub)
+
+
+@pytest.fixture
+def served(hub: FakeHub) -> Callable[..., list[Any]]:
+    """Serve a hub in this thread while clients, one after the other, call it from another; then stop it by a signal."""
+
+    def run(*clients: Callable[[str, int], Any], over: Any = None, host: str = "127.0.0.1") -> list[Any]:
+        results: list[Any] = []
+
+        def call(url: str) -> None:
+            port = int(url.rpartition(":")[2])
+            try:
+                results.extend(client(host, port) for client in clients)
+            except BaseException as error:  # noqa: BLE001  # told to the test below
+                results.append(error)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        serve(cast("Hub", over or hub), host=host, port=0, on_ready=lambda url: threading.Thread(target=call, args=(url,)).start())
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return results
+
+    return run
