@@ -11,7 +11,7 @@ from gateway.security.certificates import Certificate
 
 from . import exchanged
 from .case import SEALED_OUTSIDE, Case, UnknownError, known, leaf_of
-from .findings import Finding, Remark
+from .findings import Finding, Remark, remark
 from .heads import SignedHead, is_signed_by, read_signed, write_head
 from .merkle import leaf_hash, proves_consistency, proves_inclusion
 from .packing import unpack
@@ -170,11 +170,12 @@ def _heads(case: Case) -> Iterator[Finding]:
 
 
 def _stamps(case: Case) -> Iterator[Finding]:
-    # (10) every time-stamp is a trusted authority's, over its head, and no other time is told of
+    # (10) every time-stamp is a trusted authority's, over its head, and no other time is told of; a head without one is said to be so
     for part in known(case.record).heads:
-        if not part.stamp and part.stamped_at is None:
-            continue
         signed = read_signed(part.signed)
+        if not part.stamp and part.stamped_at is None:
+            yield remark("no-stamp", size=str(signed.head.size))
+            continue
         try:
             at = verify_stamp(case.files.get(part.stamp, b""), write_head(signed.head), case.vouching)
         except NotProven as refused:

@@ -111,6 +111,7 @@ def test_says_in_words_what_holds_and_what_does_not(run: Run, exported: Path, ho
 
     assert (good.code, bad.code) == (0, 1)
     assert "the evidence holds" in good.out
+    assert "  ! 10 " in good.out  # no time-stamp
     assert "chứng cứ KHÔNG đúng" in bad.out
     assert "✗ messages/" in bad.out
 

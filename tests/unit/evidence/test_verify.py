@@ -321,6 +321,17 @@ def test_a_seal_in_any_other_form_is_refused(court: Court, files: Files) -> None
         assert {2, 3, 4, 5} <= failed(verdict)
 
 
+def test_heads_without_a_time_stamp_are_told_of_and_left_to_the_reader(
+    court: Court, container: bytes, plain: Court, grown: Files, authority: StampAuthority
+) -> None:
+    none, one = verified(container, court.anchors), verified(packed(grown), plain.anchors, also=authority.anchors)
+
+    assert (none.valid, one.valid) == (True, True)
+    assert (none.checks[9].doubtful, one.checks[9].doubtful) == (True, True)
+    assert "The head of 4 leaves has no time-stamp" in none.checks[9].detail("en")
+    assert [remark.problem.values["size"] for remark in one.checks[9].remarks] == ["5"]
+
+
 def test_a_stamped_head_is_proved_in_time(fresh: Court, authority: StampAuthority) -> None:
     message = fresh.deliver()
     fresh.ledger.seal()
@@ -332,7 +343,7 @@ def test_a_stamped_head_is_proved_in_time(fresh: Court, authority: StampAuthorit
     trusted = verified(container, fresh.anchors, also=authority.anchors)
     untrusted = verified(container, fresh.anchors)
 
-    assert trusted.valid
+    assert (trusted.valid, trusted.checks[9].doubtful) == (True, False)
     assert any(name.startswith("stamps/") for name in trusted.files)
     assert "1 time-stamps over 1 heads" in str(trusted.as_json("en"))
     assert "There are no data on whether the certificate of CN=stamps was revoked" in str(trusted.as_json("en"))
