@@ -74,6 +74,7 @@ STATUS_OF_TEXT: Mapping[str, int] = MappingProxyType({
     "web.parameter": 400,
     "web.parameter-unknown": 400,
     "web.purged": 410,
+    "web.parameter-unused": 400,
     "web.bug": 500,
 })  # fmt: skip
 

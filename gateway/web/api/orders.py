@@ -1,12 +1,14 @@
 """What staff order over REST, and the jobs that become of it, as the OpenAPI document describes them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.errors import Problem, explain
+from gateway.errors import Code, NotValid, Problem, explain
 from gateway.lifecycle import State
 from gateway.model import DeliveryId
 from gateway.outbox.orders import MAX_IDS, MAX_REASON, Act, Choice, Job, JobState, Order
@@ -15,6 +17,13 @@ from .filters import ID, PLAIN, Moment, Text
 from .views import DELIVERY_ID, JOB_ID, View
 
 Why = Annotated[str, Field(max_length=MAX_REASON, pattern=PLAIN, examples=["Bên nhận đã đổi địa chỉ"])]
+
+# What only some acts need; of another act it is refused, never ignored.
+USED_BY: Mapping[str, frozenset[Act]] = MappingProxyType({
+    "party": frozenset({Act.REDIRECT}),
+    "route": frozenset({Act.REDIRECT, Act.CORRECT}),
+    "corrections": frozenset({Act.CORRECT}),
+})  # fmt: skip
 
 Duplicate = Annotated[
     bool,
@@ -111,12 +120,15 @@ class OrderBody(Body):
     )
 
     def order(self) -> Order:
-        """Give the order."""
-        if self.corrections is not None:
-            corrected = self.corrections.order()
-            return Order(act=self.act, reason=self.reason, route=self.route or corrected.route, corrections=corrected.corrections)
+        """Give the order; raises NotValid where a member stands in it that its act does not use."""
+        corrected = (self.corrections or Corrections()).order()
+        unused = [name for name, acts in USED_BY.items() if getattr(self, name) is not None and self.act not in acts]
+        if self.route and corrected.route:
+            unused.append("corrections.route")
+        if unused:
+            raise NotValid(Code.SCHEMA, *(_unused(name, self.act) for name in unused))
         order = Order(act=self.act, reason=self.reason, accept_duplicate=self.accept_duplicate)
-        return replace(order, party=self.party or "", route=self.route or "")
+        return replace(order, party=self.party or "", route=self.route or corrected.route, corrections=corrected.corrections)
 
 
 class Counted(View):
@@ -177,6 +189,10 @@ def job_view(job: Job) -> JobView:
         corrections=dict(order.corrections),
         skips=[_skip(code, count) for code, count in job.skips.items()],
     )
+
+
+def _unused(name: str, act: Act) -> Problem:
+    return Problem(text="web.parameter-unused", path=name, values={"name": name, "act": act})
 
 
 def _choice_view(choice: Choice) -> dict[str, object]:

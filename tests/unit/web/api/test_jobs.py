@@ -179,6 +179,8 @@ def test_jobs_are_listed_in_pages(desk: Desk, ask: Call) -> None:
         ({"act": "replay", "choice": {"ids": ["1"]}}, "web.parameter"),
         ({"act": "replay", "choice": {"party": "a\u0000"}}, "web.parameter"),
         ({"act": "correct", "choice": {"party": "BNN"}, "corrections": {"content": "<x/>"}}, "web.parameter-unknown"),
+        ({"act": "replay", "choice": {"party": "BNN"}, "accept_duplicate": True}, "mending.no-duplicate"),
+        ({"act": "correct", "choice": {"party": "BNN"}, "corrections": {"version": "2"}, "accept_duplicate": True}, "mending.no-duplicate"),
         ({"act": "replay"}, "web.parameter"),
         ([], "web.parameter"),
     ],
@@ -187,6 +189,25 @@ def test_order_that_cannot_be_meant_is_refused(desk: Desk, ask: Call, body: Any,
     answers = [ask("POST", place, body) for place in (JOBS, f"{JOBS}/count")]
 
     assert [(answer.status, answer.json["errors"][0]["code"]) for answer in answers] == [(400, code)] * 2
+    assert desk.mending.jobs().items == ()
+
+
+@pytest.mark.parametrize(
+    ("order", "unused"),
+    [
+        ({"act": "cancel", "reason": "x", "party": "TCHQ", "corrections": {"version": "2"}}, ["party", "corrections"]),
+        ({"act": "return", "reason": "x", "route": "to-BNN"}, ["route"]),
+        ({"act": "replay", "corrections": {}}, ["corrections"]),
+        ({"act": "redirect", "reason": "x", "party": "TCHQ", "corrections": {"version": "2"}}, ["corrections"]),
+        ({"act": "correct", "party": "BNN", "corrections": {"version": "2"}}, ["party"]),
+        ({"act": "correct", "route": "to-BNN", "corrections": {"route": "to-BNN-2"}}, ["corrections.route"]),
+    ],
+)
+def test_members_that_the_act_does_not_use_are_refused_by_name(desk: Desk, ask: Call, order: dict[str, Any], unused: list[str]) -> None:
+    answer = ask("POST", JOBS, {**order, "choice": {"party": "BNN"}})
+
+    assert (answer.status, [error["path"] for error in answer.json["errors"]]) == (400, unused)
+    assert {error["code"] for error in answer.json["errors"]} == {"web.parameter-unused"}
     assert desk.mending.jobs().items == ()
 
 
