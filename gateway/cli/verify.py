@@ -33,7 +33,7 @@ from .opening import unwrapped
 from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, people, place_of, say, tell
 
 T = TypeVar("T")
-TITLE_CELLS = 28  # of a check's title; the longest in either language
+TITLE_CELLS = 30  # of a check's title; the longest in either language
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Any document with signatures; - for standard input.")]
 Trusted = Annotated[list[Path] | None, typer.Option("--trust", metavar="PEM", help="Trust these certificates instead of the registry.")]

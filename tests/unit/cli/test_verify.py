@@ -12,10 +12,15 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from rich.cells import cell_len
 
+from gateway.cli.output import LANGUAGES
+from gateway.cli.verify import TITLE_CELLS
+from gateway.errors import Problem
 from gateway.model import PartyCode
 from gateway.security import beside, cms, wss
 from gateway.security.registry import CertificateFiles, to_pem
+from gateway.security.report import NAMES, Check
 from gateway.security.signer import sign_enveloped, sign_person, sign_system
 from gateway.security.statuses import Statuses
 from gateway.testing import builders
@@ -25,6 +30,12 @@ from gateway.transport.http import HttpTransport
 
 Write = Callable[[str, bytes | str], Path]
 Run = Callable[..., Any]
+
+
+def test_no_title_of_a_check_is_cut_off() -> None:
+    titles = [Check(number=number, passed=True, detail=Problem(text="")).title(language) for number in NAMES for language in LANGUAGES]
+
+    assert max(map(cell_len, titles)) == TITLE_CELLS
 
 
 @pytest.fixture(scope="session")
