@@ -105,19 +105,15 @@ class SqlOutbox:
         """Take due deliveries, at most so many of each party; of a probed party its earliest one, due or not."""
         limits = rates or {}
 
-        def due(tx: Tx, ordinary: Executable, probe: Executable) -> list[tuple[PartyCode, tuple[Any, ...]]]:
+        def work(tx: Tx) -> list[Claim]:
             now, room = to_micros(tx.now()), permitted(tx, slots, limits)
             self._latest = max(self._latest, now)
-            found = [(p, row) for p, limit in room.items() for row in tx.rows(ordinary, party=p, now=now, limit=limit)]
-            return found + [(p, row) for p in probes for row in tx.rows(probe, party=p, now=now)]
-
-        def work(tx: Tx) -> list[Claim]:
-            found = admitted(tx, due(tx, sql.DUE_HELD, sql.PROBE_HELD), probes=probes, rates=limits)
+            due = [(p, row) for p, limit in room.items() for row in tx.rows(sql.DUE_HELD, party=p, now=now, limit=limit)]
+            due += [(p, row) for p in probes for row in tx.rows(sql.PROBE_HELD, party=p, now=now)]
+            found = admitted(tx, due, probes=probes, rates=limits)
             return self._take(tx, [row[0] for _, row in found], lease) if found else []
 
-        if not self._database.read(lambda tx: due(tx, sql.DUE, sql.PROBE)):
-            return []  # most looks find nothing, and need no transaction
-        return self._database.commit(work)
+        return self._database.commit(work)  # without a look before: workers ask only after parties that there is news of
 
     def due_in(self, parties: Iterable[PartyCode]) -> timedelta | None:
         """Say how long until the next delivery to any of these becomes due; None where none does."""
