@@ -64,6 +64,7 @@ AREAS: Mapping[str, str] = {
     "container": "evidence containers",
     "printed": "the report inside them",
     "outbox": "messages and deliveries",
+    "cause": "why a delivery failed or waits",
     "mending": "repairs by staff",
     "store": "the database",
     "retention": "holds, purging and archives",

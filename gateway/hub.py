@@ -126,8 +126,9 @@ class Hub:
         self._workers.learn()
 
     def notices(self) -> list[Problem]:
-        """Say which partners are away or paused, what ends, and what evidence is missing; raises Unavailable."""
-        away = notices(self.rules.current.parties, self.destinations.standings(), now=utc(), zone=self.rules.current.zone)
+        """Say which partners are away, paused or without an address, what ends, and what evidence is missing; raises Unavailable."""
+        rules, known = self.rules.current, self.destinations
+        away = notices(rules.parties, known.standings(), cause=known.cause, now=utc(), zone=rules.zone)
         unknown = self.trust.registry.unknown_statuses(at=utc())
         unpublished = [notice for publication in self.publications for notice in publication.notices()]
         ending = expiry.endings(self.trust, self.sealer.certificate, self.rules.current.parties, at=utc())

@@ -15,6 +15,7 @@ from gateway.errors import Code, GatewayError, NotValid, Problem
 from gateway.hub import Store
 from gateway.lifecycle import State
 from gateway.model import DeliveryId
+from gateway.outbox.acts import KINDS
 from gateway.outbox.history import Attempt
 from gateway.outbox.orders import Act, Choice, JobState, Order
 from gateway.store.queries import DeliveryRow, Moment
@@ -22,13 +23,16 @@ from gateway.web.api.views import delivery_detail, delivery_view
 
 from . import jobs
 from .asking import asker, moment
-from .output import AsJson, emit, misuse, paragraph, people, refuse, say, settings, write
+from .output import AsJson, aside, emit, misuse, paragraph, people, refuse, say, settings, write
 from .pages import Cursor, Limit, print_page
-from .story import SIGNS, WAITING, print_delivery, print_moment, print_title, when
+from .story import SIGNS, WAITING, print_delivery, print_timeline, print_title, when
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries: list, show one's history, replay, cancel, redirect, return, correct; jobs.")
 for _name in ("jobs", "approve", "pause", "resume", "stop"):
     app.command(name=_name)(getattr(jobs, _name))
+
+
+MADE = frozenset({"to", "successor", "notice"})  # what the ledger calls them
 
 
 class Part(StrEnum):
@@ -58,6 +62,9 @@ Cause = Annotated[str | None, typer.Option(metavar="TEXT", help="Whose cause beg
 Procedure = Annotated[str | None, typer.Option(metavar="CODE", help="Of this procedure, such as 'BNN&PTNT0300002'.")]
 Since = Annotated[str | None, typer.Option(metavar="TIME", help="Created since 2026-10-12, 2026-10-12T09:30, or 90m, 6h, 7d ago.")]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Created before this time.")]
+Number = Annotated[
+    int | None, typer.Option(min=1, help="Of this attempt, the latest of its number where a replay counted anew; without it the last one.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many deliveries it would be for.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Leave the job to a running server and end at once.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")]
@@ -90,12 +97,12 @@ def list_command(  # noqa: PLR0913  # one parameter a filter
     as_json: AsJson = False,
 ) -> None:
     """Search deliveries, newest first."""
-    bounds = {"since": moment(since), "until": moment(until)}
+    start, end = moment(since), moment(until)
     try:
         with open_store(settings()) as store:
             page = store.queries.deliveries(
                 message=message, party=party, state=state, route=route, cause=cause, procedure=procedure, cursor=cursor, limit=limit,
-                **bounds,
+                since=start, until=end,
             )  # fmt: skip
     except GatewayError as error:
         refuse(error, as_json=as_json)
@@ -110,7 +117,10 @@ def show(
     delivery: Id,
     *,
     content: Annotated[Part | None, typer.Option(help="Write what was sent, or answered, as kept; the ledger says who looked.")] = None,
-    attempt: Annotated[int | None, typer.Option(min=1, help="Of this attempt; without it the last one.")] = None,
+    attempt: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of this attempt, the latest of its number where a replay counted anew; without it the last one."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell where a delivery stands, what each attempt came to, and what staff did."""
@@ -120,7 +130,7 @@ def show(
         with open_store(settings()) as store:
             row = _found(store, delivery)
             if content is not None:
-                return write(store.history.exchanged(DeliveryId(row.id), content.value, by=asker(), number=attempt))
+                return _write_content(store, DeliveryId(row.id), content, attempt)
             attempts, timeline = store.history.attempts(row.id), store.queries.timeline(row.message)
     except GatewayError as error:
         refuse(error, as_json=as_json)
@@ -226,10 +236,18 @@ def _do_one(store: Store, order: Order, delivery: DeliveryId, how: How) -> None:
     if proposal is not None:
         return jobs.print_job(proposal, as_json=how.as_json)
     row = _found(store, delivery)
+    made = _made(store, row, order.act)
     if how.as_json:
-        return emit(delivery_view(row).model_dump(mode="json"))
-    state = say(f"state-{row.state}")
-    return people().print(Text("✓ " + say("deliveries-done", delivery=row.id, party=row.party, state=state), style="green"))
+        return emit(delivery_view(row).model_dump(mode="json") | made)
+    done = say("deliveries-done", delivery=row.id, party=row.party, state=say(f"state-{row.state}"))
+    follows = say(f"deliveries-{order.act}", **made) if made else ""
+    return people().print(Text(f"✓ {done} {follows}".rstrip(), style="green"))
+
+
+def _made(store: Store, row: DeliveryRow, act: Act) -> dict[str, str]:
+    """Name what an act made: the successor of a delivery and its party, or the notice to a message's sender."""
+    acts = [moment for moment in store.queries.timeline(row.message) if (moment.delivery, moment.kind) == (row.id, KINDS[act])]
+    return {name: str(value) for moment in acts[-1:] for name, value in moment.values.items() if name in MADE}
 
 
 def _make_sure(order: Order, count: Callable[[], int], how: How) -> None:
@@ -251,6 +269,15 @@ def _cells(row: DeliveryRow) -> tuple[str | Text, ...]:
     return when(row.created_at), state, row.party, str(row.attempt), Text(row.cause), Text(row.id, style="dim")
 
 
+def _write_content(store: Store, delivery: DeliveryId, part: Part, number: int | None) -> None:
+    """Write what was exchanged, and say beside it which attempt it is of: a replay counts them anew."""
+    content = store.history.exchanged(delivery, part.value, by=asker(), number=number)
+    sent = [(each.number, each.sent_at) for each in store.history.attempts(delivery) if number in (None, each.number)]
+    for shown, at in [(shown, at) for shown, at in sent if at][-1:]:
+        aside().print(Text(say("deliveries-shown", number=str(shown), at=when(at)), style="dim"))
+    write(content)
+
+
 def _print_history(console: Console, row: DeliveryRow, attempts: Sequence[Attempt], timeline: Iterable[Moment]) -> None:
     print_delivery(console, row)
     if attempts:
@@ -259,10 +286,7 @@ def _print_history(console: Console, row: DeliveryRow, attempts: Sequence[Attemp
         at = attempt.sent_at or attempt.ended_at
         head = (f"{when(at)}  " if at else "", "dim")
         paragraph(console, Text.assemble(head, _told(attempt)), indent=2, hanging=27)
-    print_title(console, "story-timeline")
-    for event in timeline:
-        if event.delivery == row.id:
-            print_moment(console, event, {row.id: row.party})
+    print_timeline(console, (event for event in timeline if event.delivery == row.id), {row.id: row.party})
 
 
 def _told(attempt: Attempt) -> str:

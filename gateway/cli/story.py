@@ -8,13 +8,16 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.errors import Problem, explain, remedy
-from gateway.lifecycle import State
+from gateway.lifecycle import DUE, State
+from gateway.outbox.causes import meaning
 from gateway.store.queries import DeliveryRow, MessageRow, Moment
 
 from .output import language, paragraph, place_of, say
 
 SIGNS = {State.DELIVERED: ("✓", "green"), State.DEAD: ("✗", "red"), State.REJECTED: ("✗", "red"), State.CANCELLED: ("·", "dim")}
 WAITING = ("…", "yellow")
+EXPLAINED = DUE | {State.SENDING, State.DEAD}  # in any other state the cause is a partner's or a person's own words
+REPEATED = frozenset({"delivery.sending", "delivery.settled"})
 EVENTS = frozenset({
     "message.accepted", "message.refused", "message.written",
     "delivery.routed", "delivery.created", "delivery.sending", "delivery.settled", "delivery.rescued",
@@ -26,10 +29,7 @@ EVENTS = frozenset({
 def print_message(console: Console, row: MessageRow, timeline: Iterable[Moment], deliveries: Sequence[DeliveryRow]) -> None:
     """Print a message's whole story."""
     _print_head(console, row)
-    parties = {delivery.id: delivery.party for delivery in deliveries}
-    print_title(console, "story-timeline")
-    for moment in timeline:
-        print_moment(console, moment, parties)
+    print_timeline(console, timeline, {delivery.id: delivery.party for delivery in deliveries})
     if deliveries:
         print_title(console, "story-deliveries")
     for delivery in deliveries:
@@ -64,14 +64,19 @@ def _facts(row: MessageRow) -> Iterable[tuple[str, str]]:
 
 def _print_stored(console: Console, stored: Iterable[Mapping[str, Any]], sign: tuple[str, str]) -> None:
     """Explain stored problems; their values are not stored, because they may quote the document."""
-    spoken = language()
     for item in stored:
         problem = Problem(text=item["text"], path=item.get("path"), line=item.get("line"), values=item.get("values", {}))
-        paragraph(console, Text.assemble(sign, explain(problem, spoken)), indent=2, hanging=2)
-        if place := place_of(problem):
-            paragraph(console, Text(place, style="dim"), indent=4)
-        if advice := remedy(problem, spoken):
-            paragraph(console, Text.assemble(("→ ", "cyan"), advice), indent=4, hanging=2)
+        _print_explained(console, problem, sign, indent=2)
+
+
+def _print_explained(console: Console, problem: Problem, sign: tuple[str, str], *, indent: int = 4) -> None:
+    """Say what is wrong, where, and what to do about it."""
+    spoken = language()
+    paragraph(console, Text.assemble(sign, explain(problem, spoken)), indent=indent, hanging=2)
+    if place := place_of(problem):
+        paragraph(console, Text(place, style="dim"), indent=indent + 2)
+    if advice := remedy(problem, spoken):
+        paragraph(console, Text.assemble(("→ ", "cyan"), advice), indent=indent + 2, hanging=2)
 
 
 def print_title(console: Console, name: str) -> None:
@@ -80,9 +85,33 @@ def print_title(console: Console, name: str) -> None:
     console.print(Text(say(name), style="bold"))
 
 
-def print_moment(console: Console, moment: Moment, parties: Mapping[str, str]) -> None:
-    """Print one event; `parties` names each delivery's."""
-    paragraph(console, Text.assemble((f"{when(moment.at)}  ", "dim"), _told(moment, parties)), indent=2, hanging=27)
+def print_timeline(console: Console, timeline: Iterable[Moment], parties: Mapping[str, str]) -> None:
+    """Print every event in order, what repeats itself once; `parties` names each delivery's."""
+    print_title(console, "story-timeline")
+    for run in _runs(timeline):
+        again = "  " + say("story-repeats", count=str(len(run)), at=when(run[-1].at)) if len(run) > 1 else ""
+        paragraph(console, Text.assemble((f"{when(run[0].at)}  ", "dim"), _told(run[0], parties), (again, "dim")), indent=2, hanging=27)
+
+
+def _runs(timeline: Iterable[Moment]) -> list[list[Moment]]:
+    """Put together what one attempt repeats, such as the requests to a partner that is away; anything else of its delivery ends that."""
+    runs: list[list[Moment]] = []
+    latest: dict[tuple[str | None, str], list[Moment]] = {}
+    for moment in timeline:
+        run = latest.get((moment.delivery, moment.kind), [])
+        if run and _gist(run[0]) == _gist(moment):
+            run.append(moment)
+            continue
+        runs.append([moment])
+        if moment.kind in REPEATED:
+            latest[moment.delivery, moment.kind] = runs[-1]
+        else:
+            latest = {place: found for place, found in latest.items() if place[0] != moment.delivery}
+    return runs
+
+
+def _gist(moment: Moment) -> list[object]:
+    return [moment.values.get(name) for name in ("attempt", "state", "code")]
 
 
 def _told(moment: Moment, parties: Mapping[str, str]) -> str:
@@ -105,6 +134,8 @@ def print_delivery(console: Console, row: DeliveryRow) -> None:
     head = Text.assemble((f"{sign} {row.party}", style), f"  {say(f'state-{state}')}", (f"  {row.route}  {row.id}", "dim"))
     paragraph(console, head, indent=2)
     paragraph(console, Text(" · ".join(_details(row)), style="dim"), indent=4)
+    if state in EXPLAINED and (problem := meaning(row.cause, row.party)):
+        _print_explained(console, problem, (f"{sign} ", style))
     if row.perhaps_taken:
         paragraph(console, Text.assemble(("! ", "yellow"), say("story-perhaps-taken", party=row.party)), indent=4, hanging=2)
     if state is State.DEAD:

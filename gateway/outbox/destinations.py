@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotValid, Problem
+from gateway.lifecycle import NO_ADDRESS
 from gateway.model import Party, PartyCode
 from gateway.ports import Clock, Database, Tx
 from gateway.store.leaves import write_leaf
@@ -32,6 +34,11 @@ class Destinations:
     def standings(self) -> tuple[Standing, ...]:
         """Say what is known of each destination of which there is anything to say."""
         return self._database.read(_standings)
+
+    def cause(self, party: PartyCode) -> str:
+        """Say why what waits for a party waits; empty where nothing does, or none of it was tried."""
+        latest = self._database.read(lambda tx: tx.rows(sql.CAUSES, of=party))
+        return next((cause for (cause,) in latest if cause), "")
 
     def exchange(self, changed: Mapping[PartyCode, bool]) -> Sequence[Standing]:
         """Tell which circuits opened (True) and closed, and give what all processes know, the times of probes by this machine's clock."""
@@ -64,16 +71,22 @@ class Destinations:
         self._wake()
 
 
-def notices(parties: Iterable[Party], standings: Iterable[Standing], *, now: datetime, zone: tzinfo) -> Iterator[Problem]:
-    """Tell of each party that is away, or to which nothing is sent."""
+def notices(
+    parties: Iterable[Party], standings: Iterable[Standing], *, cause: Callable[[PartyCode], str], now: datetime, zone: tzinfo
+) -> Iterator[Problem]:
+    """Tell of each party that is away, or to which nothing is sent; `cause` says why what waits for one waits."""
     known = {standing.party: standing for standing in standings}
     for party in parties:
         standing = known.get(party.code, Standing(party=party.code))
         if (end := paused_until(party, standing.paused_until, now)) is not None:
             yield Problem(text="outbox.party-paused", values={"party": party.code, "until": f"{end.astimezone(zone):%Y-%m-%d %H:%M}"})
+        elif party.adapter and not (party.endpoint or party.collects) and cause(party.code) == NO_ADDRESS:
+            yield Problem(text="cause.no-address", path="endpoints.toml", values={"party": party.code})
         elif standing.open_since is not None:
             since = f"{standing.open_since.astimezone(zone):%Y-%m-%d %H:%M:%S}"
-            yield Problem(text="outbox.party-away", values={"party": party.code, "since": since})
+            host = urlsplit(party.endpoint).netloc.rpartition("@")[2]
+            values = {"party": party.code, "since": since, "host": host, "cause": cause(party.code) or "-"}
+            yield Problem(text="outbox.party-away", values=values)
 
 
 # --- inside the transaction of a claim ---------------------------------------------------------------------------------

@@ -71,7 +71,8 @@ class History:
         """
         row = self._database.read(lambda tx: _kept(tx, delivery, part, number))
         if row is None:
-            raise NotValid(Code.NOT_FOUND, Problem(text="mending.no-exchange", values={"delivery": delivery}))
+            text = "mending.no-exchange" if part == "request" else "mending.no-reply"
+            raise NotValid(Code.NOT_FOUND, Problem(text=text, values={"delivery": delivery}))
         message, found, name, sealed = row
         content = self._payloads.unlock(delivery, name, sealed)
         values = {"by": by, "part": part, "attempt": str(found)}

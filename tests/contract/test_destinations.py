@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from gateway.errors import Conflict, NotValid
-from gateway.lifecycle import Deferred
+from gateway.lifecycle import NO_ADDRESS, Deferred, Failed, State, Step
 from gateway.model import PartyCode
 from gateway.outbox.circuit import FAR, PROBE_EVERY, Standing
 from gateway.outbox.destinations import Destinations, notices
@@ -175,25 +176,50 @@ def test_pause_without_end_can_be_told_in_every_zone(shared: Destinations) -> No
     shared.pause(BNN, until=datetime.max.replace(tzinfo=UTC), by="lan", reason="x")
 
     party = make_entry(parties=(BNN,)).routes[0].party
-    (told,) = notices([party], shared.standings(), now=START, zone=timezone(14 * HOUR))
+    (told,) = notices([party], shared.standings(), cause=shared.cause, now=START, zone=timezone(14 * HOUR))
 
     assert told.text == "outbox.party-paused"
     assert told.values["until"].startswith("9999-")
 
 
 def test_parties_that_are_away_or_paused_are_told_of_in_the_gateways_zone() -> None:
-    parties = [make_entry(parties=(PartyCode(code),)).routes[0].party for code in ("A", "B", "C")]
+    found = [make_entry(parties=(PartyCode(code),)).routes[0].party for code in ("A", "B", "C")]
+    parties = [replace(party, endpoint="https://gw:secret@a.vn:8443/ws") for party in found]
     known = [
         Standing(party=PartyCode("A"), open_since=START, probe_at=START),
         Standing(party=PartyCode("B"), open_since=START, probe_at=START, paused_until=START + HOUR),
     ]
 
-    told = notices(parties, known, now=START, zone=timezone(7 * HOUR))
+    told = notices(parties, known, cause=lambda _: "refused", now=START, zone=timezone(7 * HOUR))
 
     assert [(problem.text, dict(problem.values)) for problem in told] == [
-        ("outbox.party-away", {"party": "A", "since": "2026-11-21 15:00:00"}),
+        ("outbox.party-away", {"party": "A", "since": "2026-11-21 15:00:00", "host": "a.vn:8443", "cause": "refused"}),
         ("outbox.party-paused", {"party": "B", "until": "2026-11-21 16:00"}),
     ]
+
+
+def test_party_without_an_address_is_told_of_while_something_waits_for_one(shared: Destinations, outbox: SqlOutbox, time: Time) -> None:
+    party = replace(make_entry(parties=(BNN,)).routes[0].party, adapter="ministry", endpoint="")
+
+    def told() -> list[tuple[str, str | None]]:
+        found = notices([party], shared.standings(), cause=shared.cause, now=time(), zone=UTC)
+        return [(problem.text, problem.path) for problem in found]
+
+    before = told()
+    claim = claim_one(outbox)
+    outbox.settle(claim, Step(to=State.RETRYING, due_at=time() + HOUR, counts=False, reason=NO_ADDRESS), Deferred(for_=HOUR), None)
+
+    assert (before, told()) == ([], [("cause.no-address", "endpoints.toml")])
+
+
+def test_cause_is_that_of_what_was_tried_among_what_waits(shared: Destinations, outbox: SqlOutbox, time: Time) -> None:
+    assert (shared.cause(BNN), shared.cause(NSW)) == ("", "")
+
+    outbox.settle(
+        claim_one(outbox), Step(to=State.RETRYING, due_at=time() + HOUR, counts=False, reason="refused"), Failed(code="refused"), None
+    )
+
+    assert (shared.cause(BNN), shared.cause(NSW)) == ("refused", "")
 
 
 def nothing(_shared: Destinations, _time: Time) -> None:

@@ -1,8 +1,8 @@
-"""What is kept of destinations: circuits, rates and pauses. Every statement is served by the table's primary key."""
+"""What is kept of destinations: circuits, rates and pauses. Every statement but the last is served by the table's primary key."""
 
 from sqlalchemy import bindparam, case, null, or_, select, text, update
 
-from gateway.store.tables import DESTINATIONS
+from gateway.store.tables import DELIVERIES, DESTINATIONS
 
 D = DESTINATIONS.c
 _ONE = D.party == bindparam("of")
@@ -25,3 +25,11 @@ SPEND = (
 
 PAUSE = update(DESTINATIONS).where(_ONE).values(paused_until=bindparam("until"), paused_by=bindparam("by"), reason=bindparam("why"))
 RESUME = update(DESTINATIONS).where(_ONE, D.paused_until > bindparam("now")).values(paused_until=null(), paused_by=null(), reason=null())
+
+# deliveries_due; what was tried is due after what only waits, so that the latest few tell why
+CAUSES = (
+    select(DELIVERIES.c.cause)
+    .where(DELIVERIES.c.party == bindparam("of"), text("due_at IS NOT NULL"))
+    .order_by(DELIVERIES.c.due_at.desc())
+    .limit(20)
+)

@@ -13,7 +13,7 @@ import pytest
 from gateway.bootstrap import build, open_store
 from gateway.cli import jobs
 from gateway.config import Settings
-from gateway.lifecycle import Failed, next_step
+from gateway.lifecycle import Failed, State, Step, next_step
 from gateway.model import MessageId, PartyCode, Reply, Request, RetryPolicy, uuid7
 from gateway.testing import builders
 from gateway.testing.contents import Consignment
@@ -125,6 +125,46 @@ def test_content_is_written_as_kept_and_the_ledger_says_who_looked(beside: Run, 
     assert [(values["part"], values["by"].partition(":")[0]) for values in looked] == [("request", "cli"), ("reply", "cli")]
 
 
+def test_people_are_told_of_which_attempt_the_content_is(beside: Run, ids: list[str]) -> None:
+    ran = beside("deliveries", "show", ids[0], "--content", "request")
+
+    assert ran.raw == b"<asked/>"
+    assert "attempt 1, sent at 20" in ran.err
+
+
+def asked_in_vain(home: Path, *codes: str) -> str:
+    """Probe the first that waits for the portal, once a code; gives its id."""
+    hub = build(Settings(home=home, database_url="", rules=None, schemas=None))
+    for code in codes:
+        (claim,) = hub.outbox.claim({}, probes=frozenset({PartyCode("NSW")}))
+        hub.outbox.note(claim, Request(endpoint="http://x", action="", body=b"<asked/>"))
+        step = Step(to=State.RETRYING, due_at=datetime(2000, 1, 1, tzinfo=UTC), counts=False, reason=code)
+        hub.outbox.settle(claim, step, Failed(code=code), None)
+    hub.stop()
+    return claim.delivery
+
+
+def test_requests_to_a_partner_that_is_away_are_one_line(beside: Run, home: Path) -> None:
+    delivery = asked_in_vain(home, *["refused"] * 7, "timeout")
+
+    out = beside("deliveries", "show", delivery).out
+
+    assert out.count("sending begins, attempt 1") == 1
+    assert "(8 times, the last at 20" in out
+    assert (out.count("(refused)"), out.count("attempt 1: deferred (timeout)")) == (1, 1)
+
+
+def test_cause_is_explained_with_advice(beside: Run, home: Path) -> None:
+    delivery = asked_in_vain(home, "refused")
+
+    out = beside("deliveries", "show", delivery).out.replace("\n", " ")
+
+    assert "cause: refused" in out
+    assert "No connection to NSW: it was refused or there is no way there (refused)." in out
+    assert "→ Check that the partner's service runs" in out
+    assert [row["id"] for row in beside("deliveries", "list", "--cause", "refused", "--json").json["items"]] == [delivery]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -188,6 +228,16 @@ def test_redirect_creates_the_successor(beside: Run, ids: list[str]) -> None:
     (successor,) = beside("deliveries", "list", "--message", ran.json["message"], "--party", "BNN", "--json").json["items"]
     assert (successor["state"], successor["route"]) == ("queued", "redirected")
     assert f"delivery {successor['id']}" in beside("deliveries", "show", ids[0]).out.replace("\n", " ")
+    assert (ran.json["to"], ran.json["successor"]) == ("BNN", successor["id"])
+
+
+def test_people_are_told_what_an_act_made(beside: Run, ids: list[str]) -> None:
+    redirected = beside("deliveries", "redirect", ids[0], "--to", "BNN", "--reason", REASON).out
+    returned = beside("deliveries", "return", ids[1], "--reason", REASON, "--accept-duplicate", "--json").json
+
+    (successor,) = [r["id"] for r in beside("deliveries", "list", "--party", "BNN", "--json").json["items"] if r["route"] == "redirected"]
+    assert f"its successor, to BNN: {successor}" in redirected
+    assert beside("messages", "show", returned["notice"]).code == 0
 
 
 # --- mending many ------------------------------------------------------------------------------------------------------

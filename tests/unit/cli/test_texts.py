@@ -31,11 +31,12 @@ def used() -> set[str]:
     chosen += re.findall(r'none="([a-z-]+)"', SOURCES)
     headers = {f"column-{name}" for group in columns for name in re.findall(r'"([a-z]+)"', group)}
     facts = {f"story-{name}" for name in re.findall(r'yield "([a-z-]+)",', SOURCES)} | {"story-timeline", "story-deliveries"}
+    acts = {"deliveries-redirect", "deliveries-return"}
     states = {f"state-{state}" for state in (*State, *MessageState)} | {f"job-{state}" for state in JobState}
     verdicts = {f"routes-{v}" for v in ("chosen", "condition-false", "condition-unknown", "back-to-sender", "party-served")}
     kinds = {f"retention-{kind}" for kind in (*KINDS, "content", "record")} | {f"db-{level}" for level in Level}
     events = {f"event-{kind.replace('.', '-')}" for kind in EVENTS}
-    return {*whole, *chosen, *doctor, *headers, *facts, *states, *verdicts, *kinds, *events, "verify-valid", "verify-invalid"}
+    return {*whole, *chosen, *doctor, *headers, *facts, *states, *verdicts, *kinds, *events, *acts, "verify-valid", "verify-invalid"}
 
 
 def test_everything_that_is_said_has_its_text() -> None:

@@ -76,8 +76,10 @@ def test_reply_that_never_came_is_not_found(desk: Desk) -> None:
     (claim,) = desk.outbox.claim({BNN: 1})
     desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
 
-    with pytest.raises(NotValid):
+    with pytest.raises(NotValid) as refused:
         desk.history.exchanged(delivery, "reply", by="key:lan")
+
+    assert refused.value.problems[0].text == "mending.no-reply"
 
 
 def test_attempts_that_cost_and_brought_nothing_are_kept_once(desk: Desk) -> None:

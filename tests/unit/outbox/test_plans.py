@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Executable
 from sqlalchemy.dialects import sqlite
 
-from gateway.outbox.sql import configuration, flow, mending
+from gateway.outbox.sql import circuits, configuration, flow, mending
 from gateway.store.queries import DELIVERY_FILTERS
 from gateway.store.tables import DELIVERIES
 
@@ -17,6 +17,7 @@ from gateway.store.tables import DELIVERIES
     [
         (configuration.LAST_TOLD, "ledger_configurations"),
         (mending.SERVED, "deliveries_by_message"),
+        (circuits.CAUSES, "deliveries_due"),
         (flow.DUE, "deliveries_due"),
         (flow.PROBE, "deliveries_due"),
         (flow.HURRY, "deliveries_due"),
