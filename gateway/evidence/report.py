@@ -20,8 +20,7 @@ from .record import HeadPart, MessagePart, Record, SignerPart
 LANGUAGES = ("vi", "en")
 NONE = "-"
 MAX_TIMELINE = 400  # events of one message that are printed; evidence.json has every one
-_MARK = "\ufffd"  # stands for what is not seen, or turns the direction of what is: names are strangers'
-_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})  # categories of such characters
+_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})  # categories of what is not seen, or turns the direction of what is
 _TIME = "%d/%m/%Y %H:%M:%S %Z"
 _SHOWN = ("party", "outcome", "state", "code", "attempt", "by", "reason", "route")  # values of an event that people understand
 Kind = Literal["events", "deliveries", "attachments", "receipts"]
@@ -68,8 +67,8 @@ def page_of(record: Record, language: str) -> Page:
     return Page(
         language=language,
         title=words("title"),
-        subtitle=_seen(words("subtitle", gateway=record.gateway, at=words.time(record.made_at))),
-        sections=tuple(map(_marked, (*sections, _heads(record, words), Section(title=words("verify"), note=words("verify-how"))))),
+        subtitle=_visible(words("subtitle", gateway=record.gateway, at=words.time(record.made_at))),
+        sections=tuple(map(_shown, (*sections, _heads(record, words), Section(title=words("verify"), note=words("verify-how"))))),
         footer=words("footer"),
     )
 
@@ -188,14 +187,14 @@ def _head(part: HeadPart, words: _Words) -> tuple[str, ...]:
     return NONE, NONE, NONE, NONE
 
 
-def _marked(section: Section) -> Section:
-    facts, rows = (tuple(tuple(map(_seen, row)) for row in found) for found in (section.facts, section.rows))
-    return replace(section, title=_seen(section.title), note=_seen(section.note), facts=facts, rows=rows)
+def _shown(section: Section) -> Section:
+    facts, rows = (tuple(tuple(map(_visible, row)) for row in found) for found in (section.facts, section.rows))
+    return replace(section, title=_visible(section.title), note=_visible(section.note), facts=facts, rows=rows)
 
 
-def _seen(text: str) -> str:
-    """Show as a mark what a reader would not see; line breaks stay."""
-    return "".join(_MARK if c != "\n" and category(c) in _UNSEEN else c for c in text)
+def _visible(text: str) -> str:
+    """Name what a reader would not see, in letters that the paper's font has: names are strangers'. Line breaks stay."""
+    return "".join(f"[U+{ord(c):04X}]" if c != "\n" and category(c) in _UNSEEN else c for c in text)
 
 
 @cache
