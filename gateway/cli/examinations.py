@@ -28,6 +28,7 @@ from gateway.security.exemptions import exemptions
 from gateway.security.expiry import notices
 from gateway.security.holdings import Holding, holdings
 from gateway.transport.http import library
+from gateway.web.keys import read_file
 from gateway.xml.shipped import shipped
 
 from .listeners import listener
@@ -64,6 +65,7 @@ def examine(settings: Settings, *, at: datetime) -> Iterator[Finding]:
     yield _clock(at)
     yield from _database(settings, at)
     yield from _certificates(settings, at)
+    yield from _keys(settings)
     yield _heads(settings, at)
     yield from _data(settings, at)
     yield _port(settings)
@@ -186,6 +188,18 @@ def _ending(held: Holding) -> Finding:
     if held.valid:
         return _warning("certificates", "certificate-soon", **values)
     return _failed("certificates", "certificate-out", **values)
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    """Read the file of API keys as a server does at its start; without one there is nothing to say."""
+    if settings.api_keys is None:
+        return
+    try:
+        count = len(read_file(settings.api_keys))
+    except GatewayError as error:
+        yield from (Finding(name="keys", state="failed", told=problem) for problem in error.problems)
+    else:
+        yield _good("keys", "api-keys-good", path=str(settings.api_keys), count=str(count))
 
 
 def _heads(settings: Settings, at: datetime) -> Finding:

@@ -53,7 +53,7 @@ def create_app(hub: "Hub") -> FastAPI:
     app.add_middleware(Requests, bodies=bodies, large={documents.PATH: MAX_XML}, guarded=access.guarded, streamed=streamed)
     app.add_middleware(Answers, watch=hub.watch, number=hub.new_id)
     app.add_middleware(Doors, doors={wsdl.PATH: door, wsdl.PATH + "/": door})  # added last, so it comes first
-    _include(app, hub, Gate(access), crew, bodies)
+    _include(app, hub, access, crew, bodies)
     errors.install(app, door=wsdl.PATH)
     app.openapi = describing(app)  # type: ignore[method-assign]  # how the framework documents changing it
     return app
@@ -62,7 +62,7 @@ def create_app(hub: "Hub") -> FastAPI:
 def access_of(hub: "Hub") -> Access:
     """Read who may call; raises GatewayError(RULES) where the file of API keys is missing or wrong."""
     settings = hub.settings
-    keys = KeyFile(settings.api_keys) if settings.api_keys else None
+    keys = KeyFile(settings.api_keys, watch=hub.watch) if settings.api_keys else None
 
     def party_of(certificate: str) -> PartyCode | None:
         return owner_of(certificate, hub.trust.registry, hub.rules.current, at=hub.clock())
@@ -70,7 +70,8 @@ def access_of(hub: "Hub") -> Access:
     return Access(keys=keys, party_of=party_of, guarded=keys is not None or settings.tls_client_ca is not None)
 
 
-def _include(app: FastAPI, hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -> None:
+def _include(app: FastAPI, hub: "Hub", access: Access, crew: Crew, bodies: Bodies) -> None:
+    gate = Gate(access)
     app.include_router(documents.router(hub, gate, crew, bodies))
     app.include_router(messages.router(hub, gate))
     app.include_router(attachments.router(hub, gate))
@@ -83,7 +84,7 @@ def _include(app: FastAPI, hub: "Hub", gate: Gate, crew: Crew, bodies: Bodies) -
     app.include_router(ledger.router(hub, gate))
     app.include_router(witness.router(hub, gate))
     app.include_router(evidence.router(hub, gate))
-    app.include_router(health.router(hub, gate))
+    app.include_router(health.router(hub, gate, access))
     app.include_router(metrics.router(hub, gate))
     app.include_router(wsdl.router(hub))
     app.include_router(routes.router(app, public_url=hub.settings.public_url))

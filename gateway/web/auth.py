@@ -30,8 +30,8 @@ class Access:
         """Name the channel; raises NotProven(NOT_ALLOWED) where a credential is presented that is not known, or may not be used.
 
         A key goes before a certificate: it is presented with this very request. A wrong one is never taken for none, nor is a
-        certificate that was revoked. With slow
-        hashes in the key file this may take a while: call it in a thread.
+        certificate that was revoked. With slow hashes in the key file this may take a while, so call it in a thread; raises
+        Unavailable while another caller's key is tried against them.
         """
         key = _presented(head)
         if key is not None:
@@ -42,6 +42,10 @@ class Access:
             return Channel(kind="certificate", name=certificate, party=party, roles=OF_A_PARTY if party else frozenset())
         client = scope.get("client")
         return Channel(kind="network", name=client[0]) if client else Channel(kind="open", name="")
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Say what is wrong with the file of keys as it is now, while earlier keys are in force."""
+        return self._keys.problems() if self._keys else ()
 
     def demand(self, channel: Channel, *roles: str) -> None:
         """Let a channel pass that has one of the roles; raises NotProven(NOT_ALLOWED). Without a guard everyone on loopback passes."""

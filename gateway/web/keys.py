@@ -10,16 +10,18 @@ made holds 256 random bits, for which one salted SHA-256 is enough; a key that a
 import hashlib
 import hmac
 import re
+import threading
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.errors import Code, GatewayError, Problem
+from gateway.errors import Code, GatewayError, Problem, Unavailable
 from gateway.model import PartyCode
-from gateway.ports import Entropy
+from gateway.ports import Entropy, Watch
 
 ROLES = frozenset({"reader", "sender", "collector", "operator", "content"})
 MAX_KEY = 200  # characters of a presented key; ours have 47
+MAX_WRONG = 1024  # wrong keys remembered: programs that were not told of a new one
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HASH = re.compile(r"(?:sha256|scrypt)\$(?:[0-9a-f]{2}){16,64}\$[0-9a-f]{64}")
 SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}  # 16 MiB and some 50 ms a guess
@@ -68,54 +70,101 @@ def read_keys(text: str, *, place: str) -> tuple[ApiKey, ...]:
     return tuple(keys)
 
 
-class KeyFile:
-    """The keys in force. Reads the file again when it has changed; a file that does not pass never replaces them."""
+def read_file(path: Path) -> tuple[ApiKey, ...]:
+    """Read a file of keys; raises GatewayError(RULES) where it cannot be read, or with every line that is wrong."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GatewayError(Code.RULES, Problem(text="web.keys-unreadable", path=str(path))) from error
+    return read_keys(text, place=str(path))
 
-    def __init__(self, path: Path) -> None:
+
+class _Keys:
+    """The keys of one file as it was read, and what was found out with them since, by the digests of presented keys."""
+
+    def __init__(self, keys: tuple[ApiKey, ...]) -> None:
+        self.quick = tuple(key for key in keys if not key.hash.startswith("scrypt"))
+        self.slow = tuple(key for key in keys if key.hash.startswith("scrypt"))
+        self.known: dict[bytes, ApiKey] = {}  # at most one entry for each key of the file
+        self.wrong: dict[bytes, None] = {}  # at most MAX_WRONG, the oldest first
+
+
+class KeyFile:
+    """The keys in force. Reads the file again when it has changed; one that does not pass never replaces them, and is told of."""
+
+    def __init__(self, path: Path, *, watch: Watch) -> None:
         """Read the file; raises GatewayError(RULES) where it is missing or wrong."""
         self._path = path
+        self._watch = watch
         self._stamp = self._present()
-        self._keys = self._read()
-        self._known: dict[bytes, ApiKey] = {}
+        self._keys = _Keys(read_file(path))
+        self._problems: tuple[Problem, ...] = ()
+        self._reading, self._deriving = threading.Lock(), threading.Lock()
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Say what is wrong with the file as it is now, while earlier keys are in force."""
+        self._refresh()
+        return self._problems
 
     def find(self, key: str) -> ApiKey | None:
-        """Find whose key this is. A key that was verified before costs microseconds; a wrong one costs every hash in the file."""
+        """Find whose key this is. One that was judged before costs microseconds, another costs every hash in the file.
+
+        Slow hashes are derived for one caller at a time; raises Unavailable for whoever needs them meanwhile.
+        """
         if not 0 < len(key) <= MAX_KEY:
             return None
         self._refresh()
+        keys = self._keys
         digest = hashlib.sha256(key.encode()).digest()  # not the key itself: this stays in memory
-        known = self._known
-        if digest not in known:
-            found = next((k for k in self._keys if verify_key(key, k.hash)), None)
+        if digest in keys.wrong:
+            return None
+        if digest not in keys.known:
+            found = _match(key, keys.quick) or self._derive(key, digest, keys)
             if found is None:
                 return None
-            known[digest] = found  # at most one entry for each key of the file
-        return known[digest]
+            keys.known[digest] = found
+        return keys.known[digest]
+
+    def _derive(self, key: str, digest: bytes, keys: _Keys) -> ApiKey | None:
+        """Try the slow hashes, and remember a key that has none of them: each costs 16 MiB and a core, and whoever asks may be anybody."""
+        if not keys.slow:
+            return None
+        if not self._deriving.acquire(blocking=False):  # waiting would hold a thread that others need
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="web.keys-busy"))
+        try:
+            found = _match(key, keys.slow)
+            if found is None:
+                if len(keys.wrong) >= MAX_WRONG:
+                    del keys.wrong[next(iter(keys.wrong))]
+                keys.wrong[digest] = None
+            return found
+        finally:
+            self._deriving.release()
 
     def _refresh(self) -> None:
-        stamp = self._present()
-        if stamp in (None, self._stamp):
+        if self._present() == self._stamp:
             return
-        self._stamp = stamp
-        try:
-            keys = self._read()
-        except GatewayError:
-            return  # `nsw doctor` reads the file with read_keys and says what is wrong
-        self._keys, self._known = keys, {}
+        with self._reading:
+            stamp = self._present()  # before the file is read: what changes meanwhile is read the next time
+            if stamp == self._stamp:
+                return
+            try:
+                self._keys, self._problems = _Keys(read_file(self._path)), ()
+            except GatewayError as error:
+                self._problems = (Problem(text="web.keys-kept", path=str(self._path)), *error.problems)
+                self._watch("keys.refused", {"code": error.problems[0].text, "line": error.problems[0].line})
+            self._stamp = stamp
 
-    def _present(self) -> tuple[int, int] | None:
+    def _present(self) -> tuple[int, int, int] | None:
         try:
             status = self._path.stat()
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_size
+        return status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
-    def _read(self) -> tuple[ApiKey, ...]:
-        try:
-            text = self._path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise GatewayError(Code.RULES, Problem(text="web.keys-unreadable", path=str(self._path))) from error
-        return read_keys(text, place=str(self._path))
+
+def _match(key: str, keys: tuple[ApiKey, ...]) -> ApiKey | None:
+    return next((each for each in keys if verify_key(key, each.hash)), None)
 
 
 def _read_line(line: str, *, seen: set[str]) -> ApiKey | str:

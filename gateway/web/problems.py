@@ -60,6 +60,7 @@ STATUS_OF_TEXT: Mapping[str, int] = MappingProxyType({
     "web.head-too-large": 431,
     "web.header-twice": 400,
     "web.http": 400,
+    "web.keys-busy": 503,
     "web.media-type": 415,
     "web.method": 405,
     "web.multipart": 400,
@@ -71,10 +72,11 @@ STATUS_OF_TEXT: Mapping[str, int] = MappingProxyType({
     "web.multipart-parts": 400,
     "web.multipart-signature": 400,
     "web.multipart-truncated": 400,
+    "web.not-json": 400,
     "web.parameter": 400,
     "web.parameter-unknown": 400,
-    "web.purged": 410,
     "web.parameter-unused": 400,
+    "web.purged": 410,
     "web.bug": 500,
 })  # fmt: skip
 

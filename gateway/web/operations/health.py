@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from gateway.errors import Problem
 from gateway.web.api.gate import Gate
 from gateway.web.api.views import Explained
+from gateway.web.auth import Access
 from gateway.web.problems import describe, json_reply
 from gateway.web.replies import as_response
 
@@ -30,7 +31,7 @@ class Health(BaseModel):
     notices: list[Explained | Named] = Field(description="what keeps nobody from work, such as partners that are away")
 
 
-def router(hub: "Hub", gate: Gate) -> APIRouter:
+def router(hub: "Hub", gate: Gate, access: Access) -> APIRouter:
     """Answer whether the process lives, and whether it can take in and deliver; names, certificates and paths are for staff."""
     routes = APIRouter(prefix="/health", tags=["operations"])
 
@@ -44,7 +45,11 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         """Say whether the gateway can take in and deliver messages, and what is missing."""
         told = _explained if gate.trusts(request) else _named
         problems = hub.ready()
-        document = {"ready": not problems, "problems": told(problems), "notices": told(() if problems else hub.notices())}
+        document = {
+            "ready": not problems,
+            "problems": told(problems),
+            "notices": told(() if problems else [*access.problems(), *hub.notices()]),
+        }
         return as_response(json_reply(503 if problems else 200, document))
 
     return routes

@@ -23,6 +23,7 @@ from gateway.security.keys import load_key
 from gateway.store.engine import open_database
 from gateway.store.leaves import write_leaf
 from gateway.store.migrate import upgrade
+from gateway.web.keys import hash_key
 from gateway.xml.schemas import Schemas
 
 Run = Callable[..., Any]
@@ -96,6 +97,27 @@ def test_database_of_another_version_fails(examined: Look, home: Path) -> None:
     (home / "gateway.db").touch()
 
     assert examined("database").told.text == "store.pending"
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("# ours\nnonsense\n", [("failed", "web.key-line", 2)]),
+    ("a::root:x\n\nb c::reader:x\n", [("failed", "web.key-roles", 1), ("failed", "web.key-name", 3)]),
+    (None, [("failed", "web.keys-unreadable", None)]),
+    (f"a::reader:{hash_key('one', salt=bytes(16))}\n", [("good", "cli.doctor-api-keys-good", None)]),
+])  # fmt: skip
+@pytest.mark.usefixtures("examined")
+def test_file_of_keys_is_read_line_by_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, found: list[tuple[str, str, int | None]]
+) -> None:
+    path = home / "api-keys"
+    if text is not None:
+        path.write_text(text, "utf-8")
+    monkeypatch.setenv("NSW_API_KEYS", str(path))
+
+    findings = [finding for finding in examine(Settings(), at=now()) if finding.name == "keys"]
+
+    assert [(each.state, each.told.text, each.told.line) for each in findings] == found
+    assert {each.told.path for each in findings} == {str(path)}
 
 
 def test_clock_that_was_set_back_fails(examined: Look, home: Path) -> None:

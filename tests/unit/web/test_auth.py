@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ FINGERPRINT = "ab" * 32
 def access(tmp_path: Path) -> Access:
     path = tmp_path / "keys"
     path.write_text(f"portal:NSW:sender:{hash_key('k1', salt=bytes(16))}\n", "utf-8")
-    return Access(keys=KeyFile(path), party_of={FINGERPRINT: PartyCode("BNN")}.get, guarded=True)
+    return Access(keys=KeyFile(path, watch=lambda _event, _fields: None), party_of={FINGERPRINT: PartyCode("BNN")}.get, guarded=True)
 
 
 def _scope(certificate: str | None = None, client: Any = ("10.1.2.3", 5)) -> dict[str, Any]:
@@ -90,3 +91,32 @@ def test_without_a_guard_everyone_passes() -> None:
 
     access.demand(channel, "operator")
     assert (channel.kind, channel.party) == ("network", None)
+
+
+@pytest.mark.parametrize(("path", "body"), [("/ws", b"<a/>"), ("/api/v1/documents", b"<a/>"), ("/api/v1/messages", b"")])
+def test_busy_check_of_keys_is_answered_with_when_to_come_again(
+    tmp_path: Path, rehub: Any, calling: Any, monkeypatch: pytest.MonkeyPatch, path: str, body: bytes
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"officer::reader:{hash_key('k1', salt=bytes(16), chosen=True)}\n", "utf-8")
+    hub = rehub(api_keys=keys)
+    call = calling(hub)
+    trying, go_on = threading.Event(), threading.Event()
+
+    def held(_key: str, _hashed: str) -> bool:
+        trying.set()
+        return not go_on.wait(10)
+
+    monkeypatch.setattr("gateway.web.keys.verify_key", held)
+    other = threading.Thread(target=call, args=("GET", "/api/v1/messages"), kwargs={"headers": [("x-api-key", "k2")]})
+    other.start()
+    try:
+        assert trying.wait(10)
+        head = [("x-api-key", "k3"), ("content-type", "application/xml")]
+        answer = call("POST" if body else "GET", path, headers=head, body=body)
+    finally:
+        go_on.set()
+        other.join()
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+    assert not hub.intake.arrivals

@@ -87,6 +87,20 @@ def test_a_wrong_key_is_never_taken_for_none(guarded: tuple[Any, Call]) -> None:
     assert guarded[1]("wrong").status == 401
 
 
+def test_faulty_file_of_keys_is_a_notice_and_keeps_the_gateway_ready(guarded: tuple[Any, Call]) -> None:
+    hub, call = guarded
+    with hub.settings.api_keys.open("a", encoding="utf-8") as file:
+        file.write("\nnonsense\n")
+
+    staff, anybody = call("reader"), call("")
+
+    assert (staff.status, staff.json["ready"]) == (200, True)
+    [kept, line, _] = staff.json["notices"]
+    assert (kept["code"], line["code"], line["path"], line["line"]) == ("web.keys-kept", "web.key-line", str(hub.settings.api_keys), 5)
+    assert [notice["code"] for notice in anybody.json["notices"]] == ["web.keys-kept", "web.key-line", "outbox.party-away"]
+    assert hub.events == [("keys.refused", {"code": "web.key-line", "line": 5})]
+
+
 @pytest.mark.parametrize("host", ["evil.vn", "127.0.0.1.evil.vn", None])
 def test_a_page_elsewhere_learns_codes_only_of_a_gateway_without_keys(call: Call, host: str | None) -> None:
     assert call("GET", "/health/ready", host=host).json["notices"] == [{"code": "outbox.party-away"}]
