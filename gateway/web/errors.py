@@ -13,6 +13,8 @@ from .api.filters import FORMS
 from .problems import problem_reply
 from .replies import as_response
 
+MAX_NAME = 100  # characters of a member's name, which a caller may have made up
+NOT_JSON = Problem(text="web.not-json", path="body")
 DOORS = "GET, POST"  # what the SOAP door's path takes: the router knows only of the GET
 
 
@@ -33,7 +35,7 @@ def _http(request: Request, error: Exception, *, door: str) -> Response:
         return as_response(problem_reply(NotValid(Code.NOT_FOUND, Problem(text="web.path"))))
     if status == 405:  # noqa: PLR2004  # Method Not Allowed
         return _method(request, DOORS if request.url.path == door else (error.headers or {}).get("Allow", ""))  # type: ignore[attr-defined]
-    return as_response(problem_reply(GatewayError(Code.SCHEMA, _parameter("body"))))
+    return as_response(problem_reply(GatewayError(Code.SCHEMA, NOT_JSON)))  # a body in no encoding that JSON may have
 
 
 def _method(request: Request, known: str) -> Response:
@@ -53,12 +55,18 @@ def _invalid(_request: Request, error: Exception) -> Response:
 
 
 def _problem(found: Mapping[str, Any]) -> Problem:
+    if found["type"] == "json_invalid":
+        return NOT_JSON
     place = [str(part) for part in found["loc"]]
-    name = place[1] if len(place) > 1 and found["type"] != "json_invalid" else place[0]
+    name = ".".join(place[1:] or place)[:MAX_NAME]  # the first says where in the request: query, header, body
     if found["type"] == "extra_forbidden":
-        return Problem(text="web.parameter-unknown", path=name[:100], values={"name": name[:100]})
-    return _parameter(name)
+        return Problem(text="web.parameter-unknown", path=name, values={"name": name})
+    member = next((part for part in reversed(place) if not part.isdecimal()), "").lower()  # of a list's entry the list
+    accepted = _choices(found) or FORMS.get(member, "1..200")
+    return Problem(text="web.parameter", path=name, values={"name": name, "accepted": accepted})
 
 
-def _parameter(name: str) -> Problem:
-    return Problem(text="web.parameter", path=name, values={"name": name, "accepted": FORMS.get(name.lower(), "1..200")})
+def _choices(found: Mapping[str, Any]) -> str:
+    """Write what may be chosen from; empty where it is no choice."""
+    expected = str(found.get("ctx", {}).get("expected", ""))  # 'a', 'b' or 'c'
+    return expected.replace("', '", " | ").replace("' or '", " | ").strip("'")
