@@ -93,8 +93,9 @@ def _addresses(world: World, console: Console) -> None:
         ("Metrics", f"{url}/metrics"),
         *((f"⤷ {name}", agency.url) for name, agency in world.agencies.items()),
     )
+    widest = max(len(name) for name, _ in rows)
     for name, address in rows:
-        console.print(f"  {name:<14} {address}")
+        console.print(f"  {name:<{widest}} {address}")
 
 
 def _port(chosen: Settings) -> int:
