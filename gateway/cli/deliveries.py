@@ -1,7 +1,7 @@
 """nsw deliveries: find deliveries, see one's history, and mend what failed, one or many. Works beside a running server, or without."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -65,7 +65,9 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Created before 
 Number = Annotated[
     int | None, typer.Option(min=1, help="Of this attempt, the latest of its number where a replay counted anew; without it the last one.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many deliveries it would be for.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say for how many deliveries it would be done, and which as they stand would be passed over.")
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Leave the job to a running server and end at once.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")]
 Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the delivery, without personal data.")]
@@ -212,7 +214,7 @@ def _give(order: Order, choice: Choice, how: How) -> None:
     try:
         with open_store(settings()) as store:
             if how.dry_run:
-                return _say_how_many(order, store.mending.count(choice, order), how)
+                return _say_what_would_be(order, *store.mending.foresee(order, choice), how)
             if len(choice.ids) == 1:
                 return _do_one(store, order, choice.ids[0], how)
             _make_sure(order, lambda: store.mending.count(choice, order), how)
@@ -225,10 +227,11 @@ def _give(order: Order, choice: Choice, how: How) -> None:
     return jobs.end(job)
 
 
-def _say_how_many(order: Order, count: int, how: How) -> None:
+def _say_what_would_be(order: Order, total: int, skips: Mapping[str, int], how: How) -> None:
     if how.as_json:
-        return emit({"act": order.act, "total": count})
-    return people().print(say("deliveries-would", act=order.act, count=str(count)), markup=False)
+        return emit({"act": order.act, "total": total, "skips": skips})
+    people().print(say("deliveries-would", act=order.act, count=str(total - sum(skips.values()))), markup=False)
+    return jobs.print_skips(people(), skips)
 
 
 def _do_one(store: Store, order: Order, delivery: DeliveryId, how: How) -> None:

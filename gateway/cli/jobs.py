@@ -1,11 +1,12 @@
 """nsw deliveries jobs, approve, pause, resume, stop: what was ordered for many deliveries, and its carrying out with progress."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -89,14 +90,18 @@ def print_job(job: Job, *, as_json: bool) -> None:
     console = people()
     counts = {"total": str(job.total), "done": str(job.done), "skipped": str(job.skipped)}
     console.print(Text(say("deliveries-job", act=job.order.act, state=say(f"job-{job.state}"), **counts)), Text(job.id, style="dim"))
-    for code, count in job.skips.items():
-        console.print(
-            Text("  ! " + say("deliveries-skipped", count=str(count), why=explain(Problem(text=code), language())), style="yellow")
-        )
+    print_skips(console, job.skips)
     if job.state is JobState.PROPOSED and job.expires_at:
         console.print(Text("→ " + say("deliveries-proposed", at=when(job.expires_at), job=job.id), style="cyan"))
     if job.state is JobState.RUNNING:
         console.print(Text("→ " + say("deliveries-left", job=job.id), style="cyan"))
+
+
+def print_skips(console: Console, skips: Mapping[str, int]) -> None:
+    """Print why deliveries are passed over, and how many each."""
+    for code, count in skips.items():
+        why = explain(Problem(text=code), language())
+        console.print(Text("  ! " + say("deliveries-skipped", count=str(count), why=why), style="yellow"))
 
 
 def end(job: Job) -> None:

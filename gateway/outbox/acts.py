@@ -94,6 +94,14 @@ def read_row(row: tuple[Any, ...]) -> Row:
     return replace(read, state=State(read.state))
 
 
+def hindrance(order: Order, state: State, perhaps_taken: int) -> str:
+    """Name what keeps an order from a delivery that stands so; empty where nothing does. Pure."""
+    if state not in POSSIBLE[order.act]:
+        return "mending.wrong-state"
+    doubled = order.act in ELSEWHERE and perhaps_taken and not order.accept_duplicate
+    return "mending.perhaps-taken" if doubled else ""
+
+
 class Acts:
     """Does what is ordered; nothing is written before everything that can be refused was."""
 
@@ -119,13 +127,9 @@ class Acts:
     def perform(self, tx: Tx, row: Row, word: Word) -> None:
         """Do it. Raises Conflict where the delivery's state does not allow it, NotValid where something else does not."""
         act = word.order.act
-        if row.state not in POSSIBLE[act]:
-            raise _wrong_state(row, act)
+        if text := hindrance(word.order, row.state, row.perhaps_taken):
+            raise _hindered(row, act, text)
         doubled = act in ELSEWHERE and bool(row.perhaps_taken)
-        if doubled and not word.order.accept_duplicate:
-            raise Conflict(
-                Code.CONFLICT, Problem(text="mending.perhaps-taken", values={"delivery": row.id, "party": row.party, "act": act})
-            )
         told = self._follows[act](tx, row, word)
         values = {"by": word.by, "job": word.job, "reason": self._digest(word.order.reason), **told}
         values["duplicate"] = "accepted" if doubled else ""
@@ -185,7 +189,7 @@ class Acts:
         kept = json.loads(row.corrections or "{}") | corrections
         values = {"from": row.state.value, "to_route": route, "corrected": json.dumps(kept, sort_keys=True) if kept else None}
         if not tx.changed(sql.CORRECT, delivery=row.id, now=to_micros(tx.now()), **values):
-            raise _wrong_state(row, Act.CORRECT)
+            raise _hindered(row, Act.CORRECT)
         changed = {"route": route} if word.order.route else {}
         return {**changed, **corrections}
 
@@ -218,11 +222,11 @@ def _move(tx: Tx, row: Row, to: State, *, act: Act, cause: str = "") -> Mapping[
     now = to_micros(tx.now())
     values = {"from": row.state.value, "to": to.value, "still_open": None if ended else 1, "due": None if ended else now, "attempts": 0}
     if not tx.changed(flow.MOVE, delivery=row.id, now=now, why=cause, **values):
-        raise _wrong_state(row, act)
+        raise _hindered(row, act)
     return {"state": to.value}
 
 
-def _wrong_state(row: Row, act: Act) -> Conflict:
+def _hindered(row: Row, act: Act, text: str = "mending.wrong-state") -> Conflict:
     possible = ", ".join(sorted(POSSIBLE[act]))
-    values = {"delivery": row.id, "state": row.state, "act": act, "possible": possible}
-    return Conflict(Code.CONFLICT, Problem(text="mending.wrong-state", values=values))
+    values = {"delivery": row.id, "party": row.party, "state": row.state, "act": act, "possible": possible}
+    return Conflict(Code.CONFLICT, Problem(text=text, values=values))

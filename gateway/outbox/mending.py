@@ -9,13 +9,14 @@ from typing import Any
 
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotProven, NotValid, Problem, StaleClaim
+from gateway.lifecycle import State
 from gateway.model import DeliveryId, uuid7
 from gateway.ports import Database, Entropy, Tx
 from gateway.store.leaves import write_leaf
 from gateway.store.queries import Page
 from gateway.store.times import to_micros
 
-from .acts import Acts, Row, Word, read_row
+from .acts import Acts, Row, Word, hindrance, read_row
 from .orders import APPROVE_WITHIN, JOB_MOVES, Act, Choice, FourEyes, Job, JobState, Order, read_job
 from .sql import mending as sql
 
@@ -63,6 +64,16 @@ class Mending:
             self._acts.check(order)
         choice.check()
         return self._database.read(lambda tx: _count(tx, choice, _last(tx)))
+
+    def foresee(self, order: Order, choice: Choice) -> tuple[int, Mapping[str, int]]:
+        """Say how many deliveries an order is for, and how many would be passed over as they stand now, by cause; raises NotValid."""
+        self._acts.check(order)
+        choice.check()
+        standing = self._database.read(lambda tx: _standing(tx, choice, _last(tx)))
+        skips: Counter[str] = Counter()
+        for state, perhaps_taken, count in standing:
+            skips[hindrance(order, State(state), perhaps_taken)] += count
+        return skips.total(), {text: count for text, count in skips.items() if text}
 
     def once(self, order: Order, delivery: DeliveryId, *, by: str) -> Job | None:
         """Do one act now, or propose it where a second person must approve even that; gives the proposal.
@@ -268,11 +279,15 @@ def _expire(tx: Tx, overdue: Iterable[Job]) -> None:
 
 
 def _count(tx: Tx, choice: Choice, last: int) -> int:
+    return len(choice.ids) or sum(count for *_, count in _standing(tx, choice, last))
+
+
+def _standing(tx: Tx, choice: Choice, last: int) -> list[tuple[str, int, int]]:
+    """Count the deliveries of a choice by their state, and by whether the party may have them."""
     if choice.ids:
-        return len(choice.ids)
+        return [(row.state, row.perhaps_taken, 1) for row in (_one(tx, delivery) for delivery in choice.ids)]
     conditions = choice.conditions()
-    ((found,),) = tx.rows(sql.count(frozenset(conditions)), last=last, **conditions)
-    return int(found)
+    return [(state, taken, count) for state, taken, count in tx.rows(sql.count(frozenset(conditions)), last=last, **conditions)]
 
 
 def _last(tx: Tx) -> int:

@@ -44,8 +44,9 @@ def chosen(names: frozenset[str]) -> Select[Any]:
 
 @cache
 def count(names: frozenset[str]) -> Select[Any]:
-    """Count what these conditions choose; reads every delivery where none of them has an index."""
-    return select(func.count()).select_from(DELIVERIES).where(D.position <= bindparam("last"), *_conditions(names))
+    """Count what these conditions choose by where it stands; reads every delivery where none of them has an index."""
+    alike = (D.state, D.perhaps_taken)
+    return select(*alike, func.count()).where(D.position <= bindparam("last"), *_conditions(names)).group_by(*alike)
 
 
 def _conditions(names: frozenset[str]) -> Sequence[Any]:

@@ -246,10 +246,25 @@ def test_people_are_told_what_an_act_made(beside: Run, ids: list[str]) -> None:
 def test_dry_run_counts_and_does_nothing(beside: Run, ids: list[str]) -> None:
     ran = beside("deliveries", "replay", "--party", "TCHQ", "--dry-run", "--json")
 
-    assert ran.json == {"act": "replay", "total": DEAD}
+    assert ran.json == {"act": "replay", "total": DEAD, "skips": {}}
     assert f"{DEAD} deliveries" in beside("deliveries", "cancel", "--party", "TCHQ", "--reason", "x", "--dry-run").out
     assert {state(beside, each) for each in ids} == {"dead"}
     assert beside("deliveries", "jobs", "--json").json["items"] == []
+
+
+@pytest.mark.parametrize(("options", "skips"), [((), {"mending.perhaps-taken": 1}), (("--accept-duplicate",), {})])
+def test_dry_run_tells_what_would_be_refused(beside: Run, home: Path, options: tuple[str, ...], skips: dict[str, int]) -> None:
+    would = ("deliveries", "return", asked_in_vain(home, "timeout"), "--reason", REASON, *options, "--dry-run")
+
+    told, out = beside(*would, "--json").json, beside(*would).out
+
+    assert told == {"act": "return", "total": 1, "skips": skips}
+    assert f"would be for {1 - len(skips)} deliveries" in out
+    assert ("it was sent, and no clear answer came" in out) is bool(skips)
+
+
+def test_dry_run_of_what_is_not_known_is_refused(beside: Run) -> None:
+    assert beside("deliveries", "replay", "no", "--dry-run", "--json").json["errors"][0]["code"] == "outbox.no-delivery"
 
 
 def test_filter_is_carried_out_by_the_command_itself_where_no_server_runs(beside: Run, ids: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Orders for many deliveries: what is chosen, how far a job came, who succeeds whom, and a second person's word."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -57,6 +58,20 @@ def test_conditions_hold_together(desk: Desk, choice: Choice, found: int) -> Non
 
     assert (desk.mending.count(Choice(party="BNN")) if found == 0 else job.total) == (2 if found == 0 else found)
     assert (desk.mending.job(job.id).state, desk.mending.job(job.id).done) == (JobState.DONE, found)
+
+
+def test_what_would_be_passed_over_is_foreseen(desk: Desk) -> None:
+    desk.deliver()
+    desk.deliver(Delivered())
+    desk.deliver(Accepted(reference="T"))
+    order, everything = Order(act=Act.RETURN, reason=REASON), Choice(party="BNN", since=START)
+
+    foreseen = [desk.mending.foresee(order, replace(everything, state=state)) for state in ("dead", "delivered")]
+    job = desk.mending.order(order, replace(everything, state="dead"), by="key:lan")
+    desk.run()
+
+    assert foreseen == [(2, {"mending.perhaps-taken": 1}), (1, {"mending.wrong-state": 1})]
+    assert desk.mending.job(job.id).skips == {"mending.perhaps-taken": 1}
 
 
 def test_job_does_not_touch_what_was_recorded_after_it(desk: Desk) -> None:
