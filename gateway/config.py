@@ -1,12 +1,26 @@
 """What an installation can set: read once from the environment, every mistake reported together."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .cores import Cores
+from .errors import Problem
 from .outbox.orders import FourEyes
+
+_WANTED = {  # a fault as the library names it: our text, and which of its values that tells
+    "int_parsing": ("settings.integer", ""),
+    "int_from_float": ("settings.integer", ""),
+    "float_parsing": ("settings.number", ""),
+    "bool_parsing": ("settings.boolean", ""),
+    "greater_than_equal": ("settings.at-least", "ge"),
+    "less_than_equal": ("settings.at-most", "le"),
+    "enum": ("settings.choice", "expected"),
+    "value_error": ("settings.needs", "error"),  # by the validators below
+}
 
 
 class Settings(BaseSettings):
@@ -182,3 +196,23 @@ class Settings(BaseSettings):
     def pki(self) -> Path:
         """The folder of certificates and the gateway's key."""
         return self.home / "pki"
+
+
+def mistakes(error: ValidationError) -> tuple[Problem, ...]:
+    """Say of every wrong setting what it must be."""
+    return tuple(_mistake(str(found["loc"][0]), found["type"], found.get("ctx", {})) for found in error.errors())
+
+
+def wanted(kind: str, limits: Mapping[str, object], *, path: str, see: str) -> Problem:
+    """Say what a value must be that was refused, never the value: `kind` and `limits` as pydantic has them, `see` where one can look."""
+    text, told = _WANTED.get(kind, ("settings.form", ""))
+    bound = str(limits.get(told, ""))
+    if kind == "value_error":
+        bound = ", ".join(re.findall(r"NSW_\w+", bound))
+    return Problem(text=text, path=path, values={"bound": bound.replace(" or ", ", "), "see": see})
+
+
+def _mistake(name: str, kind: str, limits: Mapping[str, object]) -> Problem:
+    field = Settings.model_fields.get(name)
+    see = f"docs/reference/settings.md ({field.description})" if field else "docs/reference/settings.md"
+    return wanted(kind, limits, path=f"NSW_{name.upper().removeprefix('NSW_')}", see=see)

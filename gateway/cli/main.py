@@ -3,32 +3,75 @@
 import os
 import sys
 from enum import StrEnum
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from . import (
-    attachments,
-    bench,
-    certs,
-    db,
-    deliveries,
-    demo,
-    doctor,
-    evidence,
-    keys,
-    ledger,
-    messages,
-    parties,
-    retention,
-    routes,
-    schemas,
-    serve,
-    sign,
-    validate,
-    verify,
-)
+from .usage import told
+
+if TYPE_CHECKING:
+    from typer._click.core import Command, Context
+
+_HOMES = {  # each command's module, imported when it is asked for: `nsw validate` needs no web server
+    "serve": "serve",
+    "work": "serve",
+    "demo": "demo",
+    "validate": "validate",
+    "verify": "verify",
+    "sign": "sign",
+    "routes": "routes",
+    "messages": "messages",
+    "deliveries": "deliveries",
+    "parties": "parties",
+    "schemas": "schemas",
+    "certs": "certs",
+    "db": "db",
+    "retention": "retention",
+    "ledger": "ledger",
+    "evidence": "evidence",
+    "keys": "keys",
+    "attachments": "attachments",
+    "doctor": "doctor",
+    "bench": "bench",
+}
+
+
+class Commands(TyperGroup):
+    """The commands of nsw; what is wrong with how one is called is said in the language to speak."""
+
+    def list_commands(self, ctx: "Context") -> list[str]:  # noqa: ARG002  # the same everywhere
+        """Give the names, in the order of the help."""
+        return list(_HOMES)
+
+    def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
+        """Give a command or a group of them; None where there is none of the name."""
+        if cmd_name in _HOMES and cmd_name not in self.commands:
+            self.commands[cmd_name] = _load(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: "Context | None" = None, **extra: object) -> "Context":
+        """Read the options before the command."""
+        with told():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: "Context") -> object:
+        """Read the command's options and run it."""
+        with told():
+            return super().invoke(ctx)
+
+
+def _load(name: str) -> "Command":
+    """Import a command, or the group of that name."""
+    module, home = import_module(f".{_HOMES[name]}", __package__), typer.Typer(add_completion=False)
+    if hasattr(module, "app"):
+        home.add_typer(module.app, name=name)
+    else:
+        home.command()(getattr(module, name))
+    return get_group(home).commands[name]
 
 
 class Language(StrEnum):
@@ -38,27 +81,7 @@ class Language(StrEnum):
     EN = "en"
 
 
-app = typer.Typer(name="nsw", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-app.command()(serve.serve)
-app.command()(serve.work)
-app.command()(demo.demo)
-app.command()(validate.validate)
-app.command()(verify.verify)
-app.command()(sign.sign)
-app.add_typer(routes.app, name="routes")
-app.add_typer(messages.app, name="messages")
-app.add_typer(deliveries.app, name="deliveries")
-app.add_typer(parties.app, name="parties")
-app.add_typer(schemas.app, name="schemas")
-app.add_typer(certs.app, name="certs")
-app.add_typer(db.app, name="db")
-app.add_typer(retention.app, name="retention")
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(evidence.app, name="evidence")
-app.add_typer(keys.app, name="keys")
-app.add_typer(attachments.app, name="attachments")
-app.command()(doctor.doctor)
-app.command()(bench.bench)
+app = typer.Typer(cls=Commands, name="nsw", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
 def _say_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so

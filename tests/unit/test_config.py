@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from gateway.config import Settings
+from gateway.config import Settings, mistakes
+from gateway.errors import explain
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +117,21 @@ def test_heads_by_mail_need_a_mail_server(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(ValidationError, match="NSW_MAIL_SERVER"):
         Settings()
+
+
+def test_a_wrong_setting_is_told_of_in_the_language_with_what_it_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"PORT": "many", "THREADS": "0", "CORES": "some", "MAIL_FROM": "x", "ATTACHMENTS_SHARED": "?", "TLS_KEY": "/k"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"NSW_{name}", value)
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+
+    assert {problem.path: explain(problem, "vi") for problem in mistakes(refused.value)} == {
+        "NSW_PORT": "Giá trị phải là số nguyên.",
+        "NSW_THREADS": "Giá trị phải từ 1 trở lên.",
+        "NSW_CORES": "Giá trị phải là một trong: 'one', 'all'.",
+        "NSW_MAIL_FROM": "Giá trị không đúng dạng.",
+        "NSW_ATTACHMENTS_SHARED": "Giá trị phải là true hoặc false.",
+        "NSW_TLS_KEY": "Phải đặt cả NSW_TLS_CERTIFICATE.",
+    }

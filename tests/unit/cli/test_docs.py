@@ -16,11 +16,11 @@ PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "cli.md").read_text("
 
 def commands(command: Any, name: str = "nsw") -> Iterator[tuple[str, Any]]:
     """Give every command with its full name."""
-    inner = getattr(command, "commands", {})
-    if not inner:
+    if not hasattr(command, "list_commands"):
         yield name, command
-    for word, each in inner.items():
-        yield from commands(each, f"{name} {word}")
+        return
+    for word in command.list_commands(None):
+        yield from commands(command.get_command(None, word), f"{name} {word}")
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))

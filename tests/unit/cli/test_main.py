@@ -43,6 +43,58 @@ def test_unknown_words_are_wrong_usage(run: Run, arguments: tuple[str, ...]) -> 
     assert run(*arguments).code == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("deliveries", "cancel", "x"), "Thiếu --reason."),
+        (("validate",), "Thiếu FILE."),
+        (("nonsense",), "Không có lệnh “nonsense”."),
+        (("routes", "nonsense"), "Không có lệnh “nonsense”."),
+        (("validate", "--nonsense"), "Không có tùy chọn --nonsense."),
+        (("validate", "a.xml", "b.xml"), "Thừa đối số: b.xml."),
+        (("validate", "a.xml", "--schema"), "Tùy chọn --schema thiếu giá trị"),
+        (("messages", "list", "--limit", "nhiều"), "Giá trị phải là số nguyên."),
+        (("messages", "list", "--limit", "0"), "Giá trị phải từ 1 trở lên."),
+        (("sign", "a.xml", "--key", "k", "--as", "vua"), "Giá trị phải là một trong: person, system."),
+        (("--lang", "fr", "doctor"), "Giá trị phải là một trong: vi, en."),
+    ],
+)
+def test_wrong_usage_is_told_in_the_language(run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str) -> None:
+    monkeypatch.setenv("NSW_LANGUAGE", "vi")
+
+    ran = run(*arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert f"✗ {told}" in ran.err
+    assert "--help" in ran.err
+    assert "Usage" not in ran.err
+
+
+def test_file_without_the_right_to_read_is_told_in_the_language(run: Run, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # root may read anything
+
+    ran = run("--lang", "vi", "validate", write("closed.xml", "<a/>"))
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "Không đọc được: tài khoản đang dùng không có quyền." in ran.err
+
+
+def test_group_without_a_command_shows_its_help(run: Run) -> None:
+    ran = run("routes")
+
+    assert ran.code == 2
+    assert "explain" in ran.out + ran.err
+
+
+def test_version_imports_no_command(home: Path) -> None:
+    look = "import sys; sys.argv = ['nsw', '--version']\nfrom gateway.cli.main import app\n"
+    look += "try: app()\nfinally: print('gateway.bootstrap' in sys.modules, 'gateway.web.app' in sys.modules)"
+
+    ran = subprocess.run([sys.executable, "-c", look], env={"NSW_HOME": str(home)}, capture_output=True, check=False, timeout=60)
+
+    assert ran.stdout.split()[-2:] == [b"False", b"False"]
+
+
 def test_language_without_texts_is_wrong_usage(run: Run, write: Write, pretty: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSW_LANGUAGE", "fr")
 
