@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,31 +30,6 @@ SOAP = (
     b'<receiveRequest xmlns="http://com/vnsw/receive/gateway/generated"><requestPayload>&lt;Envelope/&gt;</requestPayload>'
     b"</receiveRequest></s:Body></s:Envelope>"
 )
-
-
-@pytest.fixture
-def served(hub: Any) -> Serve:
-    """Serve a hub in this thread while clients, one after the other, call it from another; then stop it by a signal."""
-
-    def run(*clients: Callable[[str, int], Any], over: Any = None, host: str = "127.0.0.1") -> list[Any]:
-        results: list[Any] = []
-
-        def call(url: str) -> None:
-            port = int(url.rpartition(":")[2])
-            try:
-                results.extend(client(host, port) for client in clients)
-            except BaseException as error:  # noqa: BLE001  # told to the test below
-                results.append(error)
-            finally:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        serve(over or hub, host=host, port=0, on_ready=lambda url: threading.Thread(target=call, args=(url,)).start())
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return results
-
-    return run
 
 
 @contextmanager
@@ -294,6 +269,30 @@ def test_client_certificate_names_the_channel(served: Serve, rehub: Call, tmp_pa
     assert served(client, over=over) == [200]
     channel = over.intake.arrivals[0].channel
     assert (channel.kind, len(channel.name)) == ("certificate", 64)
+
+
+def test_tls_takes_no_client_certificate_that_expired(served: Serve, rehub: Call, tmp_path: Path) -> None:
+    pki, old = _pki(tmp_path), tmp_path / "old"
+    devpki.generate(old, now=datetime(2015, 1, 1, tzinfo=UTC))
+    over = rehub(tls_certificate=pki / "gateway.cert.pem", tls_key=pki / "gateway.key.pem", tls_client_ca=old / "parties" / "NSW.pem")
+    without = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    without.check_hostname = False
+    without.verify_mode = ssl.CERT_NONE
+    expired = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    expired.check_hostname = False
+    expired.verify_mode = ssl.CERT_NONE
+    expired.load_cert_chain(old / "parties" / "NSW.pem", old / "keys" / "NSW.key.pem")
+
+    def client(context: ssl.SSLContext) -> Callable[[str, int], bytes]:
+        def call(host: str, port: int) -> bytes:
+            with suppress(ConnectionError, ssl.SSLError), _connected(host, port) as sock, context.wrap_socket(sock) as secure:
+                secure.sendall(GET[:-2] + b"Connection: close\r\n\r\n")
+                return _all(secure)[:12]
+            return b""
+
+        return call
+
+    assert served(client(without), client(expired), over=over) == [b"HTTP/1.1 200", b""]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1"])  # noqa: S104  # refused
