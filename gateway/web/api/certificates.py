@@ -97,7 +97,7 @@ class RequestList(View):
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Let parties renew and ask, and staff decide."""
     routes = APIRouter(prefix="/api/v1/certificates", tags=["certificates"])
-    looker, sender, operator = gate.needs("reader", "sender", "operator"), gate.needs("sender"), gate.staff("operator")
+    looker, sender, operator = gate.needs("reader", "sender", "operator"), gate.party("sender"), gate.staff("operator")
 
     @routes.get("", responses=refusals(), summary="List registered certificates")
     def listed(channel: Annotated[Channel, Depends(looker)], party: OfParty = None) -> CertificateList:

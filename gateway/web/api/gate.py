@@ -50,6 +50,15 @@ class Gate:
 
         return channel
 
+    def party(self, *roles: str) -> Callable[[Request], Channel]:
+        """Make a dependency as needs() does that moreover refuses, before the body is looked at, callers who belong to no party."""
+        needed = self.needs(*roles)
+
+        def channel(request: Request) -> Channel:
+            return self.belonging(needed(request))
+
+        return channel
+
     def trusts(self, request: Request) -> bool:
         """Say whether a caller may know how the gateway itself stands: staff who read, or a program beside a gateway without keys.
 

@@ -102,7 +102,7 @@ class Ended(View):
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Let a party fetch what waits for it, and nobody else."""
     routes = APIRouter(prefix="/api/v1/mailbox", tags=["mailbox"])
-    collector, looker = gate.needs("collector"), gate.needs("collector", "reader")
+    collector, looker = gate.party("collector"), gate.party("collector", "reader")
 
     @routes.get("", responses=refusals(404), summary="What is in the mailbox")
     def show(channel: Annotated[Channel, Depends(looker)], party: Asked = None) -> MailboxView:

@@ -75,7 +75,7 @@ class HeldView(View):
 def router(hub: "Hub", gate: Gate) -> APIRouter:
     """Let other gateways have their heads witnessed, each as the party whose certificate signs them."""
     routes = APIRouter(tags=["evidence"])
-    caller = gate.needs("sender", "reader")
+    caller = gate.party("sender", "reader")
 
     @routes.get(PATH, responses=refusals(), summary="The last head that is held")
     def held(channel: Annotated[Channel, Depends(caller)], party: AsParty = None) -> HeldView:

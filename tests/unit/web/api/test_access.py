@@ -150,6 +150,23 @@ def test_what_was_cancelled_before_anything_left_is_not_found_by_its_party(behin
     assert calling_as(f"{RECEIVER}-{role}", "GET", f"/api/v1/{target}").status == 404
 
 
+@pytest.mark.parametrize(
+    ("role", "target"),
+    [
+        ("sender", "ledger/witnessed"),
+        ("sender", "certificates/next"),
+        ("collector", f"mailbox/{DELIVERY}/confirm"),
+        ("collector", f"mailbox/{DELIVERY}/refuse"),
+    ],
+)
+def test_staff_are_told_that_it_is_for_parties_before_what_is_wrong_with_the_body(
+    behind: Any, calling: Callable[[Any], Call], role: str, target: str
+) -> None:
+    answer = calling(behind)("POST", f"/api/v1/{target}", headers=[("content-type", "application/json"), ("x-api-key", f"-{role}")])
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (403, "web.nobodys")
+
+
 @pytest.mark.parametrize(("key", "own"), [("-reader", False), ("BNN-reader", True)])
 @pytest.mark.parametrize("place", ["messages", "deliveries", "dead-letters"])
 def test_lists_of_a_party_hold_what_concerns_it_still(behind: Any, calling_as: Call, place: str, key: str, own: bool) -> None:  # noqa: FBT001  # a case
