@@ -190,6 +190,7 @@ _SETTINGS_END = """
 |---|---|
 | `gateway.db`, `gateway.db-wal`, `gateway.db-shm` | the database; back the three up together, or with SQLite's own `.backup` |
 | `gateway.db.lock` | held by the one process that serves or works |
+| `gateway.db.world`, `agencies/`, `logs/` | of a trial with `nsw demo --stay`; an installation has none |
 | `keys/` | the keys of encryption at rest; without them neither database nor attachments can be read: back them up apart from both |
 | `attachments/` | attachments on SQLite, encrypted; they belong to the database: back the two up together, the database first |
 | `pki/` | the gateway's key and certificate, registered certificates, anchors; see [certs](../../certs/README.md) |
