@@ -33,11 +33,20 @@ def _judge(procedure: Procedure, row: MessageRule, example: Example) -> Iterator
         yield _problem(example, "example-unknown", name=warning.values["name"])
     refused = [rule.name for rule in weighed.broken]
     found = [route.party.code for route in destinations(weighed.routes, example.sender)]
-    if example.refused_by is not None and example.refused_by not in refused:
+    if example.refused_by is None:
+        yield from _led(example, refused, found)
+    elif not refused:
+        yield _problem(example, "example-taken", rule=example.refused_by)
+    elif example.refused_by not in refused:
         yield _problem(example, "example-not-refused", rule=example.refused_by, found=_list(refused))
-    if example.refused_by is None and refused:
+
+
+def _led(example: Example, refused: list[str], found: list[PartyCode]) -> Iterator[Problem]:
+    if refused:
         yield _problem(example, "example-refused", found=_list(refused))
-    if example.refused_by is None and sorted(found) != sorted(example.to):
+    if example.to and not found:
+        yield _problem(example, "example-nowhere", wanted=_list(example.to))
+    elif sorted(found) != sorted(example.to):
         yield _problem(example, "example-route", wanted=_list(example.to), found=_list(found))
 
 
