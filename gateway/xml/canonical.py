@@ -2,27 +2,34 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import cast
 
 from lxml import etree
 
 from gateway.errors import Code, NotReadable, Problem
 
 from .namespaces import EXC_C14N
-from .parse import line_of
+from .parse import MAX_ATTRIBUTES, MAX_DEPTH, line_of
+
+MAX_QNAMES = 100_000  # in values, looked at for a prefix that no name binds; five for each element of the largest real declaration
+MAX_PREFIXES = 64  # listed for one canonical form: libxml2 looks for each at each element, on it and all around it
+MAX_LOOKS = 50_000_000  # at one element or declaration, for all of the list: a quarter of a second
 
 _LOOK_BACK = 64  # bytes before a colon that are looked at; a longer token only costs the slower look
 _NAME_START = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz") | frozenset(range(0x80, 0x100))
 _TOKEN_END = re.compile(rb"(?:^|[\s>\";])(?!xmlns$)[^\s<>\"/=&;:]+$")  # a ';' ends a reference to a line break
-_QNAME = re.compile(r"(?<!\S)([^\s:]+):[^\s:]+(?!\S)")
-_TEXTS = etree.XPath("descendant-or-self::*/text()[contains(., ':')]", regexp=False)
-_ATTRIBUTES = etree.XPath("descendant-or-self::*/@*[contains(., ':')]", regexp=False)  # apart: a union compares each with each
+_MOST_COLONS = 100_000  # that are looked at one by one; with more of them the document is suspect
+_QNAME = re.compile(r"(?<!\S)([^\s:]++):[^\s:]++(?!\S)")
 _IN_NO_MARK = bytes(set(range(256)) - set(b"<>/!?= \t\r\n"))  # what stands in names and texts; without it a tag is `<>` or `</>`
 _WRITTEN_REFERENCES = (b"&amp;", b"&lt;", b"&gt;")
 _INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
-_HAS_ATTRIBUTE = etree.XPath("boolean(@*[starts-with(name(), $start)])")
+_NAMES = tuple(etree.XPath(f"name(@*[{at}])", regexp=False, smart_strings=False) for at in range(1, MAX_ATTRIBUTES + 1))
+_COUNT = etree.XPath("count(descendant-or-self::*)", regexp=False)
+_QUALIFIED = "{"  # stands in the name that lxml gives an attribute in a namespace
+_Change = tuple[str, str | None, bool]  # a prefix, what it was bound to, and whether it was loose
+_DECLARATIONS = 32  # that are looked at for a prefix beside the elements, on average
 
 
 def canonical(element: etree._Element, *, prefixes: Sequence[str] = ()) -> bytes:
@@ -30,8 +37,10 @@ def canonical(element: etree._Element, *, prefixes: Sequence[str] = ()) -> bytes
 
     The whole document is what a signature's URI="" means: processing instructions beside the root belong to it. A list's
     #default is not known: libxml2 leaves it out, so a digest made with it does not match.
-    Raises NotReadable where the form does not exist: a namespace is named by a relative URI.
+    Raises NotReadable: NOT_XML where the form does not exist, because a namespace is named by a relative URI; LIMIT where the list is
+    too long for the document.
     """
+    _check_list(element, prefixes)
     whole = element.getroottree() if element.getparent() is None else element
     try:
         return etree.tostring(whole, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=list(prefixes) or None)
@@ -64,25 +73,30 @@ def value_prefixes(element: etree._Element, *, written: bytes | None = None) -> 
     """Find the prefixes that only values use (xsi:type="p:T", <a>p:name</a>), sorted: exclusive C14N leaves them unbound.
 
     `written` is the element's canonical form, where the caller has it: it answers for most documents at once.
+    Raises NotReadable (LIMIT) where there are too many of them, or too many QNames to look at.
     """
     if written is not None and not _may_hold_qnames(written):
         return ()
     found: set[str] = set()
-    known: dict[tuple[str, etree._Element], bool] = {}
-    for value in _values(element):
-        place = value.getparent().getparent() if value.is_tail else value.getparent()
-        for prefix in set(_QNAME.findall(value)) - found:
-            if prefix in place.nsmap and not _is_bound(prefix, place, element, known):
-                found.add(prefix)
-    return tuple(sorted(found))
+    looks = 0
+    for value, loose in _values(element):
+        if loose <= found:
+            continue
+        for qname in _QNAME.finditer(value):
+            looks += 1
+            if looks > MAX_QNAMES:
+                raise _over("qnames", MAX_QNAMES)
+            if qname[1] in loose:
+                found.add(qname[1])
+    return _sorted(found)
 
 
 def needed_prefixes(element: etree._Element, *, written: bytes | None = None) -> tuple[str, ...]:
     """Find the prefixes to list so that an element can be written anew: those only values use, and those a signature inside it lists."""
     if written is not None and b"PrefixList" not in written:
         return value_prefixes(element, written=written)
-    listed = {prefix for holder in element.iter(_INCLUSIVE) for prefix in holder.get("PrefixList", "").split() if prefix != "#default"}
-    return tuple(sorted(listed.union(value_prefixes(element, written=written))))
+    listed = {prefix for holder in element.iter(_INCLUSIVE) for prefix in holder.get("PrefixList", "").split()}
+    return _sorted(listed.difference(["#default"]).union(value_prefixes(element, written=written)))
 
 
 def digest(data: bytes, algorithm: str = "sha256") -> bytes:
@@ -93,32 +107,99 @@ def digest(data: bytes, algorithm: str = "sha256") -> bytes:
 def _may_hold_qnames(written: bytes) -> bool:
     """Say whether canonical bytes hold `token:Name` where a value may stand: no is sure, yes is a suspicion."""
     begins, colon = 0, written.find(b":")  # from colon to colon, because nothing else goes over bytes as fast
-    while colon >= 0:
+    for _ in range(_MOST_COLONS):
+        if colon < 0:
+            return False
         if written[colon + 1] in _NAME_START and _TOKEN_END.search(written[max(begins, colon - _LOOK_BACK) : colon]):
             return True
         begins, colon = colon + 1, written.find(b":", colon + 1)
-    return False
+    return colon >= 0
 
 
-def _values(element: etree._Element) -> Iterator[Any]:
-    """Give the texts and attributes with a colon in them, as lxml's strings, which know where they stand."""
-    texts: Any = _TEXTS(element)
-    attributes: Any = _ATTRIBUTES(element)
-    return chain(texts, attributes)
+def _values(element: etree._Element) -> Iterator[tuple[str, AbstractSet[str]]]:
+    """Give the texts and attributes with a colon in them, each with the prefixes in scope there that exclusive C14N leaves unbound.
+
+    One walk, which changes the scope at the few elements that do and changes it back; inside are nothing but elements and text.
+    """
+    scope = {prefix: uri for prefix, uri in element.nsmap.items() if prefix}
+    loose = set(scope)
+    declared: dict[str, str] = {}
+    changes: list[Sequence[_Change]] = []
+    for event, what in etree.iterwalk(element, events=("start-ns", "start", "end")):
+        if event == "start-ns":
+            declared[what[0]] = what[1]
+        elif event == "start":
+            attributes, text = what.values(), what.text
+            values = [value for value in attributes if ":" in value] if attributes else []
+            if text and ":" in text:
+                values.append(text)
+            asked = values or len(what)
+            changing = asked and (declared or what.prefix in loose or (attributes and _QUALIFIED in "".join(what.keys())))
+            changes.append(_entered(what, declared, scope, loose) if changing else ())
+            declared = {}
+            for value in values:
+                yield value, loose
+        else:
+            if changed := changes.pop():
+                _left(changed, scope, loose)
+            if (tail := what.tail) and ":" in tail and what is not element:
+                yield tail, loose
 
 
-def _is_bound(prefix: str, place: etree._Element, top: etree._Element, known: dict[tuple[str, etree._Element], bool]) -> bool:
-    """Say whether exclusive C14N of `top` declares the prefix at `place`, because a name there or above it uses it."""
-    key = (prefix, place)
-    if key not in known:
-        known[key] = _uses(place, prefix) or (place is not top and _inherits(prefix, place, top, known))
-    return known[key]
+def _entered(element: etree._Element, declared: Mapping[str, str], scope: dict[str, str], loose: set[str]) -> list[_Change]:
+    """Change the scope to that inside an element: what it declares anew is loose until a name uses it; gives what was before."""
+    changes: list[_Change] = []
+    for prefix, uri in declared.items():
+        if prefix and scope.get(prefix) != uri:
+            changes.append((prefix, scope.get(prefix), prefix in loose))
+            scope[prefix] = uri
+            loose.add(prefix)
+    for prefix in loose.intersection(_used(element)) if loose else ():
+        changes.append((prefix, scope[prefix], True))
+        loose.remove(prefix)
+    return changes
 
 
-def _inherits(prefix: str, place: etree._Element, top: etree._Element, known: dict[tuple[str, etree._Element], bool]) -> bool:
-    parent = place.getparent()
-    return parent is not None and parent.nsmap.get(prefix) == place.nsmap[prefix] and _is_bound(prefix, parent, top, known)
+def _used(element: etree._Element) -> Sequence[str | None]:
+    """Give the prefixes that an element's name and its attributes' names use; of an attribute, lxml itself tells the namespace only."""
+    used = [element.prefix]
+    for attribute, name_of in zip(element.keys(), _NAMES, strict=False):
+        if _QUALIFIED in attribute:
+            used.append(cast("str", name_of(element)).partition(":")[0])
+    return used
 
 
-def _uses(element: etree._Element, prefix: str) -> bool:
-    return element.prefix == prefix or (len(element.attrib) > 0 and bool(_HAS_ATTRIBUTE(element, start=f"{prefix}:")))
+def _left(changes: Sequence[_Change], scope: dict[str, str], loose: set[str]) -> None:
+    """Change the scope back to that around an element."""
+    for prefix, uri, was_loose in reversed(changes):
+        if uri is None:
+            del scope[prefix]
+        else:
+            scope[prefix] = uri
+        (loose.add if was_loose else loose.discard)(prefix)
+
+
+def _check_list(element: etree._Element, prefixes: Sequence[str]) -> None:
+    """Refuse a list for which libxml2 would look too long: it looks for each prefix at each element, from there up to the root."""
+    if not prefixes:
+        return
+    if len(prefixes) > MAX_PREFIXES:
+        raise _over("prefixes", MAX_PREFIXES)
+    if cast("float", _COUNT(element)) * len(prefixes) * (MAX_DEPTH + _DECLARATIONS) <= MAX_LOOKS:
+        return
+    depth, looks = len(list(element.iterancestors())), 0
+    for event, _ in etree.iterwalk(element, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        looks += depth + _DECLARATIONS
+    if looks * len(prefixes) > 2 * MAX_LOOKS:  # each element begins and ends
+        raise NotReadable(Code.LIMIT, Problem(text="xml.limit-prefix-looks", values={"found": str(len(prefixes))}))
+
+
+def _sorted(prefixes: set[str]) -> tuple[str, ...]:
+    if len(prefixes) > MAX_PREFIXES:
+        raise _over("prefixes", MAX_PREFIXES)
+    return tuple(sorted(prefixes))
+
+
+def _over(what: str, limit: int) -> NotReadable:
+    return NotReadable(Code.LIMIT, Problem(text=f"xml.limit-{what}", values={"limit": f"{limit:,}"}))

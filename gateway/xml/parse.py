@@ -19,6 +19,8 @@ MAX_BYTES = 10_000_000  # a tree costs 7 to 12 times its document
 MAX_DEPTH = 256  # libxml2 holds it; a WCO declaration needs 12, and whatever recurses stays far from the end of its stack
 MAX_ATTRIBUTES = 64  # of one element; C14N sorts them in quadratic time
 MAX_NAMESPACES = 64  # declared on an element and those around it, for the same reason
+MAX_ATTRIBUTES_IN_ALL = 400_000  # with the declarations: two an element; sorting them is what costs most in a document of attributes
+MAX_NAMESPACE_NAME = 2_000  # characters; names are compared all the time, and real ones have a hundred
 MAX_TAGS = 400_000  # start and end tags: 200,000 elements, ten times the largest real declaration
 MAX_TEXT = MAX_BYTES  # of one text or attribute; libxml2 holds it, and 50,000 for one name
 
@@ -28,13 +30,15 @@ _ENCODING_OF = MappingProxyType({b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-
 _DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
 _PROLOG = re.compile(rb"(?s:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
 _PLAIN_NAMESPACE = re.compile(
-    rb"""xmlns(?::[^\s<>="']++)?+=(?:"(?:[A-Za-z][A-Za-z0-9+.\-]*+:[^"&<]*+)?+"|'(?:[A-Za-z][A-Za-z0-9+.\-]*+:[^'&<]*+)?+')"""
+    rb"""xmlns(?::[^\s<>="']{1,999}+)?+=(?:"(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^"&<]{0,900}+)?+"|'(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^'&<]{0,900}+)?+')"""
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _QUOTED = 120  # characters of the document that a problem repeats
 _DECLARED_WITHIN = 256  # bytes in which an encoding is looked for; what stands later changes nothing, the parser reads UTF-8
 _SHORTEST_TAG = 3  # bytes
+_TAG_WITHIN = 16_384  # bytes before an equals sign in which its tag is looked for; whatever is longer is judged in the tree
 _TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(/descendant::*/@*[{MAX_ATTRIBUTES + 1}])", regexp=False)
+_ATTRIBUTES_IN_ALL = etree.XPath("count(/descendant::*/@*)", regexp=False)
 _FIRST_INSTRUCTION = etree.XPath("/*/descendant::processing-instruction()[1]", regexp=False)  # all of them would be compared in pairs
 
 
@@ -129,7 +133,9 @@ def _has_plain_attributes(text: bytes, begins: int) -> bool:
     for _ in range(MAX_ATTRIBUTES):
         if equals < 0:
             return True
-        opens = text.rfind(b"<", 0, equals)
+        opens = text.rfind(b"<", max(0, equals - _TAG_WITHIN), equals)
+        if opens < 0:
+            return False
         closes = text.find(b">", opens, equals)
         if closes < 0 or text.find(b"=", opens, closes) >= 0:
             name = text.rfind(b"xmlns", opens, equals)
@@ -142,19 +148,25 @@ def _has_plain_attributes(text: bytes, begins: int) -> bool:
 def _check_attributes(root: etree._Element) -> None:
     if _TOO_MANY_ATTRIBUTES(root):
         raise _over("attributes", MAX_ATTRIBUTES)
-    in_scope = 0
+    in_all, in_scope = cast("float", _ATTRIBUTES_IN_ALL(root)), 0
+    if in_all > MAX_ATTRIBUTES_IN_ALL:
+        raise _over("attributes-in-all", MAX_ATTRIBUTES_IN_ALL)
     for event, declared in etree.iterwalk(root, events=("start-ns", "end-ns")):
         if event == "end-ns":
             in_scope -= 1
             continue
-        in_scope += 1
+        in_scope, in_all = in_scope + 1, in_all + 1
         if in_scope > MAX_NAMESPACES:
             raise _over("namespaces", MAX_NAMESPACES)
+        if in_all > MAX_ATTRIBUTES_IN_ALL:
+            raise _over("attributes-in-all", MAX_ATTRIBUTES_IN_ALL)
         _check_namespace(declared[1])
 
 
 def _check_namespace(uri: str) -> None:
     """Refuse what libxml2's C14N cannot write: it stops at a relative URI, and writes an ampersand without escaping it."""
+    if len(uri) > MAX_NAMESPACE_NAME:
+        raise _over("namespace-name", MAX_NAMESPACE_NAME)
     if "&" in uri or (uri and not _SCHEME.match(uri)):
         raise NotReadable(Code.NOT_XML, Problem(text="xml.namespace", values={"found": uri[:_QUOTED]}))
 

@@ -34,7 +34,9 @@ def payload_of(element: etree._Element) -> bytes:
     children = [child for child in element if isinstance(child.tag, str)]
     text = "".join([element.text or "", *(child.tail or "" for child in element)]).encode()
     if len(children) == 1 and not text.strip(WHITE):
-        return canonical(children[0], prefixes=value_prefixes(children[0]))
+        written = canonical(children[0])
+        prefixes = value_prefixes(children[0], written=written)
+        return canonical(children[0], prefixes=prefixes) if prefixes else written
     return payload_bytes(text)
 
 

@@ -1,7 +1,7 @@
 """Exclusive C14N against a second implementation, against digests that others computed, and the prefixes it does not bind."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from xml.dom import minidom  # the oracle reads what the tests wrote themselves
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.errors import Code, NotReadable
-from gateway.xml.canonical import canonical, digest, is_canonical, needed_prefixes, value_prefixes
+from gateway.xml.canonical import MAX_PREFIXES, MAX_QNAMES, canonical, digest, is_canonical, needed_prefixes, value_prefixes
 from gateway.xml.namespaces import DS, ENVELOPED, EXC_C14N
 from gateway.xml.parse import parse
 
@@ -326,6 +326,86 @@ def _lost(root: etree._Element, again: etree._Element) -> set[str]:
         for token in f"{one.text} {one.get('d')}".split()
         if token[-1] != ":" and one.nsmap.get(token.partition(":")[0]) != other.nsmap.get(token.partition(":")[0])
     }
+
+
+def test_finds_a_prefix_again_behind_an_element_that_binds_it() -> None:
+    assert loose('<a xmlns:t="urn:t"><t:b>t:Name</t:b>t:Name</a>') == ("t",)
+    assert loose('<a xmlns:t="urn:t"><b t:c="1">t:Name</b><c d="t:Name"/></a>') == ("t",)
+
+
+def test_finds_which_of_two_prefixes_of_one_namespace_an_attribute_binds() -> None:
+    assert loose('<a xmlns:t="urn:t" xmlns:u="urn:t" x="1" t:b="1">t:Name u:Name</a>') == ("u",)
+
+
+def around(inner: str, *, prefixes: int = 60, bind: bool = True) -> etree._Element:
+    declared = " ".join(f'xmlns:p{n}="u:{n}"' for n in range(prefixes))
+    names = [f"p{n}:w" if bind else "w" for n in range(prefixes)]
+    opened, closed = "".join(f"<{name}>" for name in names), "".join(f"</{name}>" for name in reversed(names))
+    return parse(f"<a {declared}>{opened}{inner}{closed}</a>".encode())
+
+
+QNAMES_OF_ALL = " ".join(f"p{n}:a" for n in range(60))
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        f"<v>{QNAMES_OF_ALL}</v>" * 25_000,
+        f"<v b='{QNAMES_OF_ALL}'/>" * 25_000,
+        "<v>p0:a</v>" * 190_000,
+        "<d>" * 190 + f"<v>{QNAMES_OF_ALL}</v>" * 25_000 + "</d>" * 190,
+    ],
+    ids=["texts", "attributes", "elements", "deep down"],
+)
+def test_looks_at_no_value_where_names_bind_every_prefix(inner: str) -> None:
+    """Each of these takes minutes where every prefix of every value is asked about by itself."""
+    assert value_prefixes(around(inner)[0]) == ()
+
+
+def test_looks_at_no_more_names_in_values_than_the_limit() -> None:
+    enough = "p0:a " * MAX_QNAMES
+
+    assert value_prefixes(around(f"<v b='{enough}'/>", prefixes=1, bind=False)) == ("p0",)
+    assert refused(lambda: value_prefixes(around(f"<v b='x:a {enough}'/>", prefixes=1, bind=False))) == "xml.limit-qnames"
+
+
+def test_suspects_what_has_too_many_colons_to_look_at() -> None:
+    root = parse(("<a xmlns:t='http://t'>" + "/:a" * 200_000 + " t:Name</a>").encode())
+
+    assert value_prefixes(root, written=canonical(root)) == ("t",)
+
+
+def scattered(count: int) -> etree._Element:
+    return parse(("<a>" + "".join(f"<b xmlns:p{n}='urn:p'>p{n}:x</b>" for n in range(count)) + "</a>").encode())
+
+
+def test_lists_no_more_prefixes_than_the_limit() -> None:
+    """libxml2 would look for each of them at each element."""
+    assert len(value_prefixes(scattered(MAX_PREFIXES))) == MAX_PREFIXES
+    assert refused(lambda: value_prefixes(scattered(MAX_PREFIXES + 1))) == "xml.limit-prefixes"
+    assert refused(lambda: canonical(parse(b"<a/>"), prefixes=["p"] * (MAX_PREFIXES + 1))) == "xml.limit-prefixes"
+
+
+def test_needs_no_more_prefixes_than_the_limit() -> None:
+    listed = " ".join(f"p{n}" for n in range(MAX_PREFIXES + 1))
+    root = parse(f'<a><InclusiveNamespaces xmlns="{EXC_C14N}" PrefixList="{listed}"/></a>'.encode())
+
+    assert refused(lambda: needed_prefixes(root)) == "xml.limit-prefixes"
+
+
+def test_refuses_a_list_that_is_long_for_a_large_document() -> None:
+    many, deep = "<b/>" * 100_000, "<b>" * 250 + "<b/>" * 20_000 + "</b>" * 250
+
+    assert canonical(parse(f"<a xmlns:p='urn:p'>{many}</a>".encode()), prefixes=["p", "q"]).startswith(b'<a xmlns:p="urn:p">')
+    assert refused(lambda: canonical(around(many), prefixes=[f"p{n}" for n in range(60)])) == "xml.limit-prefix-looks"
+    assert refused(lambda: canonical(around(deep, prefixes=1), prefixes=[f"p{n}" for n in range(20)])) == "xml.limit-prefix-looks"
+
+
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(NotReadable) as caught:
+        call()
+    assert caught.value.code is Code.LIMIT
+    return caught.value.problems[0].text
 
 
 def test_needs_the_prefixes_that_a_signature_inside_lists() -> None:

@@ -9,7 +9,18 @@ from lxml import etree
 
 from gateway.errors import Code, NotReadable
 from gateway.xml.canonical import canonical
-from gateway.xml.parse import MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_NAMESPACES, MAX_TAGS, MAX_TEXT, line_of, parse
+from gateway.xml.parse import (
+    MAX_ATTRIBUTES,
+    MAX_ATTRIBUTES_IN_ALL,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NAMESPACE_NAME,
+    MAX_NAMESPACES,
+    MAX_TAGS,
+    MAX_TEXT,
+    line_of,
+    parse,
+)
 
 UTF8_MARK = b"\xef\xbb\xbf"
 HARMLESS = ("schema-include.xsd", "simple.xml", "xalan_exec.xsl", "xalan_write.xsl")  # as long as nobody runs what they ask for
@@ -210,6 +221,30 @@ def test_opens_many_declarations_that_are_not_in_scope_together() -> None:
     assert len(parse(b"<r>" + b"<n:a xmlns:n='urn:n'/>" * 500 + b"</r>")) == 500
 
 
+def test_holds_the_attributes_of_all_elements_to_the_limit() -> None:
+    row = b"<a " + attributes(50) + b"/>"
+
+    assert len(parse(b"<r>" + row * 1_000 + b"</r>")) == 1_000
+    assert text_of(b"<r>" + row * (MAX_ATTRIBUTES_IN_ALL // 50) + b"<a b='1'/></r>") == "xml.limit-attributes-in-all"
+
+
+def test_counts_declarations_among_the_attributes_of_all_elements() -> None:
+    data = b"<r>" + (b"<a " + declarations(25, "u:%d") + b" " + attributes(25) + b"/>") * (MAX_ATTRIBUTES_IN_ALL // 50) + b"<a b='1'/></r>"
+
+    assert text_of(data) == "xml.limit-attributes-in-all"
+
+
+@pytest.mark.parametrize("longest", ["urn:".ljust(MAX_NAMESPACE_NAME, "="), ":x".rjust(MAX_NAMESPACE_NAME, "u")])
+def test_holds_the_name_of_a_namespace_to_the_limit(longest: str) -> None:
+    assert parse(f"<a xmlns:p='{longest}'/>".encode()).nsmap == {"p": longest}
+    assert text_of(f"<a xmlns:p='{longest}x'/>".encode()) == "xml.limit-namespace-name"
+
+
+@pytest.mark.parametrize("name", ["rel", "urn:a&amp;b"])
+def test_judges_a_namespace_far_behind_the_beginning_of_its_tag(name: str) -> None:
+    assert text_of(f"<a b='{'x' * 50_000}' xmlns:p='{name}'/>".encode()) == "xml.namespace"
+
+
 def test_holds_tags_to_the_limit() -> None:
     assert text_of(b"<r>" + b"<a/>" * MAX_TAGS + b"</r>") == "xml.limit-tags"
 
@@ -236,6 +271,8 @@ def test_refuses_names_that_are_too_long(data: bytes) -> None:
         b"<!--" * 300_000,
         b"<?a " * 300_000,
         b"&" * 1_000_000,
+        b"<r xmlns:a='http://" + b"=" * 70 + b"x" * 9_000_000 + b"'/>",
+        b"<r b='" + b"mlns" * 2_000_000 + b"=" * 70 + b"'/>",
     ],
     ids=[
         "instructions before",
@@ -248,6 +285,8 @@ def test_refuses_names_that_are_too_long(data: bytes) -> None:
         "open comments",
         "open instructions",
         "ampersands",
+        "a namespace full of equals signs",
+        "equals signs far behind their tag",
     ],
 )
 def test_answers_floods_without_pairwise_work(data: bytes) -> None:
