@@ -20,6 +20,7 @@ def test_sound_examples_pass(rules: RuleSet) -> None:
         ('to = ["PORTAL", "CUSTOMS"]', 'to = ["CUSTOMS"]', "example-route", {"wanted": "CUSTOMS", "found": "CUSTOMS, PORTAL"}),
         ('facts = { country = "LA" }', 'facts = { country = "VN" }', "example-route", {"wanted": "PORTAL", "found": "CUSTOMS, PORTAL"}),
         ('facts = { country = "LA" }', "", "example-unknown", {"name": "P&Q01/customs"}),
+        ('to = "AGENCY"\n', 'to = "AGENCY"\nwhen = "false"\n', "example-nowhere", {"wanted": "AGENCY"}),
         ('from = "PORTAL"', 'from = "CUSTOMS"', "example-sender", {"sender": "CUSTOMS", "senders": "PORTAL"}),
         ('facts = { weight = "0" }', 'facts = { weight = "1" }', "example-taken", {"rule": "weight-positive"}),
         ('from = "PORTAL"\nto', 'from = "PORTAL"\nfacts = { weight = "-1" }\nto', "example-refused", {"found": "weight-positive"}),
