@@ -71,11 +71,11 @@ class Statuses:
         self._bell = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="revocation", daemon=True)
-        self._followed: Follow = tuple
+        self._followed: tuple[Follow, ...] = ()
 
     def follow(self, followed: Follow) -> None:
-        """Ask for certificates of which the flow asks nothing, too: what evidence of later times rests on."""
-        self._followed = followed
+        """Ask for certificates before the flow does, or of which it asks nothing: what evidence of later times rests on."""
+        self._followed = (*self._followed, followed)
 
     def start(self) -> None:
         """Begin to ask."""
@@ -154,12 +154,13 @@ class Statuses:
 
     def _take_up(self) -> None:
         """Ask for what is followed, too; where that cannot be said now, it is the next time."""
-        try:
-            for certificate, issuer in self._followed():
-                if certificate not in self._wanted:
-                    self._want(certificate, issuer)
-        except Unavailable as error:
-            self._watch("revocation.away", {"code": error.problems[0].text, "host": "-"})
+        for followed in self._followed:
+            try:
+                for certificate, issuer in followed():
+                    if certificate not in self._wanted:
+                        self._want(certificate, issuer)
+            except Unavailable as error:
+                self._watch("revocation.away", {"code": error.problems[0].text, "host": "-"})
 
     def _list_current(self, wanted: Wanted, url: str) -> bool:
         held = self._lists.get((wanted.issuer, url))

@@ -2,7 +2,7 @@
 
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
@@ -83,6 +83,8 @@ class Trust:
         self._beside: tuple[tuple[Problem, ...], Mapping[str, Rule], frozenset[str]] | None = None  # what is known but for the files
         self._registry: Registry | None = None
         self._looked = 0.0
+        if statuses:
+            statuses.follow(self._registered)  # so that their status is known before one of them is used
 
     @property
     def registry(self) -> Registry:
@@ -114,6 +116,9 @@ class Trust:
     def own_stamp(self) -> tuple[_Stamp | None, ...]:
         """Give what changes when the gateway's own key or certificate does."""
         return tuple(map(_stamp_of, self._own.files))
+
+    def _registered(self) -> Iterable[tuple[Certificate, Certificate]]:
+        return self.registry.issuers.items()
 
     def _refresh(self) -> None:
         """Read what changed and put a new registry in the old one's place."""

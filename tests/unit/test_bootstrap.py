@@ -9,11 +9,15 @@ import pytest
 from gateway import bootstrap
 from gateway.bootstrap import build, discover, hold, keep_attachments, load_rules, load_schemas, open_store
 from gateway.config import Settings
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import GatewayError, NotProven, Unavailable
 from gateway.ports import Database
 from gateway.security.cipher import FileCipher
 from gateway.security.devpki import generate
+from gateway.security.registry import CertificateFiles, to_pem
+from gateway.security.statuses import Statuses
 from gateway.store.migrate import upgrade
+from gateway.testing.revoking import revoking
+from gateway.web.clients import owner_of
 
 
 @pytest.fixture
@@ -106,6 +110,23 @@ def test_a_gateway_whose_own_certificate_expired_says_so(tmp_path: Path) -> None
 
     assert [problem.text for problem in hub.ready()] == ["signature.own-not-valid"]
     hub.stop()
+
+
+def test_revocation_of_a_registered_certificate_is_known_before_it_is_used(chosen: Settings, tmp_path: Path) -> None:
+    at = datetime.now(UTC)
+    with revoking(tmp_path / "ca", now=at) as server:
+        [certificate] = server.issue("client", now=at).certificates
+        files = CertificateFiles(chosen.pki)
+        files.add_anchor("party", server.authority.certificate, at=at)
+        (chosen.pki / "parties" / "BNN.pem").write_text(to_pem(certificate), "ascii")
+        server.revoke(certificate, now=at)
+        hub = build(chosen)
+
+        next(each for each in hub._first if isinstance(each, Statuses)).refresh()  # what its thread does first
+
+        with pytest.raises(NotProven):
+            owner_of(certificate.sha256, hub.trust.registry, hub.rules.current, at=hub.clock())
+        hub.stop()
 
 
 def test_adapter_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
