@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery import Delivery
+from gateway.delivery import DATABASE_PAUSE, NO_ADDRESS_PAUSE, Delivery
 from gateway.errors import Code, NotValid, Problem, StaleClaim, Unavailable
 from gateway.lifecycle import Accepted, Deferred, Delivered, Failed, Outcome, Rejected, State, Step, perhaps_taken
 from gateway.model import Attachment, Envelope, Party, PartyCode, Reply, Request, Route, Subject
@@ -172,20 +172,12 @@ def test_silent_partner_is_tried_again_by_policy(rules: RuleSet) -> None:
     assert (told.steps[0].to, told.steps[0].reason) == (State.RETRYING, "timeout")
 
 
-def test_probe_that_fails_costs_no_attempt(rules: RuleSet) -> None:
+def test_probe_that_fails_costs_no_attempt_and_keeps_its_cause(rules: RuleSet) -> None:
     told = Told()
 
     carrier(rules, told, Agency(lambda _: Delivered()), Wire("refused")).carry(a_claim(), probe=True)
 
-    assert (told.steps[0].to, told.steps[0].counts) == (State.RETRYING, False)
-
-
-def test_probe_that_fails_says_why_until_something_else_happens(rules: RuleSet) -> None:
-    told = Told()
-
-    carrier(rules, told, Agency(lambda _: Delivered()), Wire("refused")).carry(a_claim(), probe=True)
-
-    assert told.steps[0].reason == "refused"
+    assert (told.steps[0].to, told.steps[0].counts, told.steps[0].reason) == (State.RETRYING, False, "refused")
 
 
 def test_lost_claim_sends_nothing(rules: RuleSet) -> None:
@@ -246,8 +238,7 @@ def test_database_that_is_away_before_anything_left_costs_no_attempt(rules: Rule
 
     carried = carrier(rules, told, AskedLater(lambda _: Delivered()), wire).carry(a_claim(state=state))
 
-    assert (isinstance(told.outcomes[0], Deferred), told.steps[0].counts, wire.sent) == (True, False, [])
-    assert told.steps[0].reason == "database-away"
+    assert (told.outcomes[0], told.steps[0].counts, wire.sent) == (Deferred(for_=DATABASE_PAUSE, reason="database-away"), False, [])
     assert (carried.away, carried.silent) == (False, True)
 
 
@@ -275,22 +266,14 @@ def test_message_the_agency_cannot_be_sent_is_set_aside_at_once(rules: RuleSet) 
     assert (told.steps[0].to, told.steps[0].reason) == (State.DEAD, "value")
 
 
-def test_party_without_an_address_waits_and_loses_no_attempt(rules: RuleSet) -> None:
-    told, wire = Told(), Wire()
-
-    carrier(rules, told, Agency(lambda _: Delivered()), wire, endpoint="").carry(a_claim())
-
-    assert isinstance(told.outcomes[0], Deferred)
-    assert (told.steps[0].counts, wire.sent) == (False, [])
-
-
-def test_wait_for_an_address_is_told_with_its_cause(rules: RuleSet) -> None:
-    told, seen = Told(), []
-    delivery = carrier(rules, told, Agency(lambda _: Delivered()), Wire(), endpoint="")
+def test_party_without_an_address_waits_loses_no_attempt_and_is_told_of(rules: RuleSet) -> None:
+    told, wire, seen = Told(), Wire(), []
+    delivery = carrier(rules, told, Agency(lambda _: Delivered()), wire, endpoint="")
 
     replace(delivery, watch=lambda _event, fields: seen.append(fields["code"])).carry(a_claim())
 
-    assert (told.steps[0].reason, seen) == ("no-address", ["no-address"])
+    assert (told.outcomes, seen) == ([Deferred(for_=NO_ADDRESS_PAUSE, reason="no-address")], ["no-address"])
+    assert (told.steps[0].counts, told.steps[0].reason, wire.sent) == (False, "no-address", [])
 
 
 def test_what_the_partner_took_is_asked_about_and_not_sent_again(rules: RuleSet) -> None:
