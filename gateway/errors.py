@@ -11,12 +11,15 @@
 Codes are public and never renamed. Wording lives in gateway/texts/*.toml, one entry a problem, one line a language.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib import resources
+
+_NEAREST = re.compile(r"[;.] [^;.{]*\{near\}")  # the clause that names what is near
 
 
 class Code(StrEnum):
@@ -108,6 +111,8 @@ def remedy(problem: Problem, language: str) -> str:
 
 def _fill(problem: Problem, variant: str) -> str:
     template = _texts().get(problem.text, {}).get(variant, "" if variant.endswith("_fix") else problem.text)
+    if problem.values.get("near") == "-":
+        template = _NEAREST.sub("", template)
     return template.format_map(_Blank(problem.values))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import gateway.routing
+from gateway.errors import Problem, explain
 
 TEXTS = tomllib.loads((resources.files("gateway") / "texts" / "routing.toml").read_text("utf-8"))["routing"]
 SOURCES = "\n".join(path.read_text("utf-8") for path in sorted(Path(str(resources.files(gateway.routing))).glob("*.py")))
@@ -42,3 +43,13 @@ def test_both_languages_say_the_same_values(name: str) -> None:
     assert ("vi_fix" in text) == ("en_fix" in text)
     if name != "rule-broken":  # the rule's own words, one value a language
         assert values(text["vi"]) == values(text["en"])
+
+
+@pytest.mark.parametrize("name", sorted(name for name, text in TEXTS.items() if "{near}" in text["vi"]))
+def test_nothing_is_said_of_what_is_near_where_nothing_is(name: str) -> None:
+    problem = Problem(text=f"routing.{name}", values={"near": "-"})
+
+    for language, words in (("vi", "gần"), ("en", "nearest")):
+        assert words in TEXTS[name][language]
+        assert words not in explain(problem, language)
+        assert explain(problem, language).endswith(".")
