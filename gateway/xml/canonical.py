@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import cast
 
 from lxml import etree
@@ -80,14 +79,13 @@ def value_prefixes(element: etree._Element, *, written: bytes | None = None) -> 
     found: set[str] = set()
     looks = 0
     for value, loose in _values(element):
-        if loose <= found:
-            continue
         for qname in _QNAME.finditer(value):
             looks += 1
             if looks > MAX_QNAMES:
                 raise _over("qnames", MAX_QNAMES)
             if qname[1] in loose:
                 found.add(qname[1])
+                loose.remove(qname[1])
     return _sorted(found)
 
 
@@ -116,10 +114,11 @@ def _may_hold_qnames(written: bytes) -> bool:
     return colon >= 0
 
 
-def _values(element: etree._Element) -> Iterator[tuple[str, AbstractSet[str]]]:
-    """Give the texts and attributes with a colon in them, each with the prefixes in scope there that exclusive C14N leaves unbound.
+def _values(element: etree._Element) -> Iterator[tuple[str, set[str]]]:
+    """Give texts and attributes with a colon in them, each with the prefixes in scope there, if any, that exclusive C14N leaves unbound.
 
     One walk, which changes the scope at the few elements that do and changes it back; inside are nothing but elements and text.
+    Whoever takes a prefix out of the set has found it, and need not be asked about it again.
     """
     scope = {prefix: uri for prefix, uri in element.nsmap.items() if prefix}
     loose = set(scope)
@@ -128,6 +127,8 @@ def _values(element: etree._Element) -> Iterator[tuple[str, AbstractSet[str]]]:
     for event, what in etree.iterwalk(element, events=("start-ns", "start", "end")):
         if event == "start-ns":
             declared[what[0]] = what[1]
+        elif event == "start" and not loose and not declared:
+            changes.append(())
         elif event == "start":
             attributes, text = what.values(), what.text
             values = [value for value in attributes if ":" in value] if attributes else []
@@ -142,7 +143,7 @@ def _values(element: etree._Element) -> Iterator[tuple[str, AbstractSet[str]]]:
         else:
             if changed := changes.pop():
                 _left(changed, scope, loose)
-            if (tail := what.tail) and ":" in tail and what is not element:
+            if loose and (tail := what.tail) and ":" in tail and what is not element:
                 yield tail, loose
 
 
