@@ -41,7 +41,7 @@ def read_small(path: Path) -> bytes:
     """Read a file of keys, certificates or revocations; ends with 2 where it cannot be read or is too large to be one."""
     data = _read(path, MAX_PEM + 1)
     if len(data) > MAX_PEM:
-        misuse("file-too-large", path=path, limit=f"{MAX_PEM:,}")
+        misuse("file-too-large", path=path, limit=f"{MAX_PEM:,}".replace(",", " "))
     return data
 
 
@@ -49,7 +49,7 @@ def read_archive(path: Path) -> bytes:
     """Read an archive of purged content; ends with 2 where it cannot be read or is too large to be one."""
     data = _read(path, MAX_ARCHIVE + 1)
     if len(data) > MAX_ARCHIVE:
-        misuse("file-too-large", path=path, limit=f"{MAX_ARCHIVE:,}")
+        misuse("file-too-large", path=path, limit=f"{MAX_ARCHIVE:,}".replace(",", " "))
     return data
 
 
