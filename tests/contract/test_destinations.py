@@ -13,14 +13,14 @@ from sqlalchemy import select
 
 from gateway.errors import Conflict, NotValid
 from gateway.lifecycle import NO_ADDRESS, Deferred, Failed, State, Step
-from gateway.model import PartyCode
+from gateway.model import PartyCode, Request
 from gateway.outbox.circuit import FAR, PROBE_EVERY, Standing
 from gateway.outbox.destinations import Destinations, notices
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
 from gateway.ports import Claim, Database
 from gateway.security.cipher import FileCipher
-from gateway.store.tables import LEDGER
+from gateway.store.tables import ATTEMPTS, LEDGER, OUTCOMES
 from gateway.testing.entries import BNN, NSW, START, make_entry
 from gateway.testing.settling import Time, claim_one, end
 
@@ -220,6 +220,18 @@ def test_cause_is_that_of_what_was_tried_among_what_waits(shared: Destinations, 
     )
 
     assert (shared.cause(BNN), shared.cause(NSW)) == ("refused", "")
+
+
+def test_partner_that_stays_away_is_told_of_once_and_costs_one_row(database: Database, outbox: SqlOutbox, time: Time) -> None:
+    for _ in range(3):
+        (claim,) = outbox.claim({}, probes=frozenset({BNN}))
+        outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
+        step = Step(to=State.RETRYING, due_at=time() - HOUR, counts=False, reason="refused")
+        outbox.settle(claim, step, Failed(code="refused"), None)
+
+    kinds = [kind for (kind,) in database.read(lambda tx: tx.rows(select(LEDGER.c.kind)))]
+    kept = database.read(lambda tx: [len(tx.rows(select(table.c.token))) for table in (ATTEMPTS, OUTCOMES)])
+    assert (kinds.count("delivery.sending"), kinds.count("delivery.settled"), kept) == (3, 1, [1, 1])
 
 
 def nothing(_shared: Destinations, _time: Time) -> None:
