@@ -10,6 +10,7 @@ import sys
 from lxml import etree
 
 from .canonical import canonical, value_prefixes
+from .parse import MAX_TAGS
 
 MAX_LAYERS = 3  # CDATA markers as text around escaped text is two; one more costs nothing, an endless peel would
 MAX_NUMBERS = 300_000  # references by number that are resolved, one a line of 10 MB; the envelope's own parser reads any further one
@@ -35,6 +36,8 @@ def payload_of(element: etree._Element) -> bytes:
     text = "".join([element.text or "", *(child.tail or "" for child in element)]).encode()
     if len(children) == 1 and not text.strip(WHITE):
         written = canonical(children[0])
+        if written.count(b"<") > MAX_TAGS:  # no parser opens it: what it lacks is not looked for
+            return written
         prefixes = value_prefixes(children[0], written=written)
         return canonical(children[0], prefixes=prefixes) if prefixes else written
     return payload_bytes(text)

@@ -3,6 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from gateway.errors import NotReadable
+from gateway.xml.parse import MAX_TAGS, parse
 from gateway.xml.payload import payload_bytes, payload_of
 
 ENVELOPE = "<Envelope><Header/><Body>Giấy chứng nhận &amp; hồ sơ</Body></Envelope>"
@@ -128,3 +130,14 @@ def test_two_elements_are_no_envelope() -> None:
     element = etree.fromstring(b"<p><Envelope/><Envelope/></p>")
 
     assert payload_of(element) == b""
+
+
+def test_a_child_that_no_parser_opens_is_given_without_a_look_at_its_values() -> None:
+    root = parse(b"<p xmlns:t='urn:t'><E>" + b"<a b='t:x'/>" * (MAX_TAGS // 2) + b"</E></p>")
+
+    payload = payload_of(root)
+
+    assert payload.startswith(b'<E><a b="t:x"></a>')
+    with pytest.raises(NotReadable) as caught:
+        parse(payload)
+    assert caught.value.problems[0].text == "xml.limit-tags"
