@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)  # of a lease: a quick store, a batch that a person looks at
 MOST = 100  # deliveries in one answer
-TOKEN = r"^[0-9a-f]{24}$"  # noqa: S105  # its form, no secret
+TOKEN = r"^[0-9a-f]{24}(\.[0-9]{1,19}\.)?$"  # noqa: S105  # its form, no secret: random, then a number
 Asked = Annotated[Text | None, Query(description="whose mailbox; only on a gateway without keys, where nobody says who calls")]
 
 

@@ -1,12 +1,20 @@
 import json
+import os
 from base64 import b64decode
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.outbox.outbox import SqlOutbox
+from gateway.outbox.payloads import Payloads
+from gateway.security.cipher import FileCipher
+from gateway.store.engine import open_database
+from gateway.store.times import utc
+from gateway.testing.entries import BNN, make_entry
 from gateway.web.keys import hash_key
 
 Call = Callable[..., Any]
@@ -67,6 +75,19 @@ def test_order_out_of_bounds_is_refused(guarded: tuple[Call, Any], order: object
 
     assert _order(call, "/collect", order, headers=_as("port")).status == 400
     assert hub.mailboxes.acts == []
+
+
+def test_delivery_is_confirmed_by_the_token_that_the_outbox_made(guarded: tuple[Call, Any], sqlite_url: str, tmp_path: Path) -> None:
+    call, hub = guarded
+    payloads = Payloads(cipher=FileCipher(tmp_path / "encryption", entropy=os.urandom))
+    with closing(open_database(sqlite_url)) as database:
+        outbox = SqlOutbox(database, payloads, clock=utc, entropy=os.urandom)
+        outbox.record(make_entry())
+        (claim,) = outbox.claim({BNN: 1})
+
+    confirmed = _order(call, f"/{DELIVERY}/confirm", {"token": claim.token}, headers=_as("port"))
+
+    assert (confirmed.status, hub.mailboxes.acts) == (200, [("confirm", "PORT", DELIVERY, claim.token, "")])
 
 
 def test_confirm_and_refuse_end_a_delivery(guarded: tuple[Call, Any]) -> None:
