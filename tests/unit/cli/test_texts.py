@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import gateway.cli
+import gateway.testing
 from gateway.cli.messages import MessageState
 from gateway.cli.story import EVENTS
 from gateway.lifecycle import State
@@ -18,6 +19,7 @@ from gateway.store.migrate import Level
 
 TEXTS = tomllib.loads((resources.files("gateway") / "texts" / "cli.toml").read_text("utf-8"))["cli"]
 SOURCES = "\n".join(path.read_text("utf-8") for path in sorted(Path(str(resources.files(gateway.cli))).glob("*.py")))
+PLAYED = "\n".join(path.read_text("utf-8") for path in sorted(Path(str(resources.files(gateway.testing))).glob("*.py")))
 
 
 def used() -> set[str]:
@@ -27,6 +29,7 @@ def used() -> set[str]:
     examined = re.findall(r'_(?:good|warning|failed)\("([a-z]+)", "([a-z-]+)"', SOURCES)
     doctor = {f"doctor-{part}" for pair in examined for part in pair} | {"doctor-certificates", "doctor-schemas", "doctor-rules"}
     chosen += ["certificate-not-read"]
+    chosen += [f"journey-{step}" for step in re.findall(r'Step\(name="([a-z]+)"', PLAYED)] + re.findall(r'"cli\.([a-z0-9-]+)"', PLAYED)
     columns = re.findall(r"(?:for column in |columns ?= ?)\(([^)]*)\)", SOURCES)
     chosen += re.findall(r'none="([a-z-]+)"', SOURCES)
     headers = {f"column-{name}" for group in columns for name in re.findall(r'"([a-z]+)"', group)}
