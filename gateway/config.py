@@ -1,7 +1,7 @@
 """What an installation can set: read once from the environment, every mistake reported together."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
@@ -196,6 +196,18 @@ class Settings(BaseSettings):
     def pki(self) -> Path:
         """The folder of certificates and the gateway's key."""
         return self.home / "pki"
+
+
+class _Spoken(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="NSW_")
+
+    language: str = ""
+
+
+def spoken(languages: Sequence[str]) -> str:
+    """Read the language alone, to say in it what is wrong with the other settings; the first where it is none of these."""
+    chosen = _Spoken().language
+    return chosen if chosen in languages else languages[0]
 
 
 def mistakes(error: ValidationError) -> tuple[Problem, ...]:

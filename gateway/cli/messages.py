@@ -61,13 +61,13 @@ def list_command(  # noqa: PLR0913  # one parameter a filter
     as_json: AsJson = False,
 ) -> None:
     """Search messages, accepted and refused, newest first."""
-    bounds = {"since": moment(since), "until": moment(until)}
+    since_at, until_at = moment(since), moment(until)
     ways: dict[str, list[DeliveryRow]] = {}
     try:
         with open_store(settings()) as store:
             page = store.queries.messages(
                 party=party, procedure=procedure, reference=reference, key=key, message_id=message_id, state=state,
-                cursor=cursor, limit=limit, **bounds,
+                since=since_at, until=until_at, cursor=cursor, limit=limit,
             )  # fmt: skip
             if not as_json:
                 ways = {row.id: _deliveries(store, row.id) for row in page.items}

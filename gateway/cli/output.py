@@ -12,12 +12,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import ValidationError
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from gateway.config import Settings
+from gateway.config import Settings, mistakes, spoken
 from gateway.errors import GatewayError, Problem, Unavailable, explain, remedy
 
 GOOD, REFUSED, USAGE, NOT_AVAILABLE = 0, 1, 2, 3
@@ -64,10 +63,7 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        for mistake in error.errors():
-            name = "NSW_" + "_".join(str(part) for part in mistake["loc"]).upper()
-            accepted = Settings.model_fields[str(mistake["loc"][0])].description if mistake["loc"] else ""
-            aside().print(f"[red]{name}[/]: {escape(mistake['msg'])} ({escape(accepted or '')})")
+        _tell(aside(), mistakes(error), spoken(LANGUAGES))
         raise typer.Exit(USAGE) from error
 
 

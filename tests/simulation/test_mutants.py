@@ -170,13 +170,18 @@ def altered_taken_for_a_repeat(patch: pytest.MonkeyPatch) -> None:
 
 
 def refusal_kept_as_an_answer(patch: pytest.MonkeyPatch) -> None:
-    refuse = MemoryOutbox.refuse
+    refuse, answered = MemoryOutbox.refuse, MemoryOutbox.answered
+    kept: dict[tuple[object, ...], Reply] = {}
 
     def lasting(self: MemoryOutbox, arrival: Arrival, refusal: Refusal, answer: Reply) -> None:
         refuse(self, arrival, refusal, answer)
-        self.shelf.answers[memory._request(arrival)] = answer
+        kept[id(self.shelf), *memory._request(arrival)] = answer
+
+    def found(self: MemoryOutbox, arrival: Arrival) -> Reply | None:
+        return answered(self, arrival) or kept.get((id(self.shelf), *memory._request(arrival)))
 
     patch.setattr(MemoryOutbox, "refuse", lasting)
+    patch.setattr(MemoryOutbox, "answered", found)
 
 
 def rescued_poll_sent_again(patch: pytest.MonkeyPatch) -> None:
