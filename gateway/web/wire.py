@@ -87,7 +87,7 @@ class Connection(HttpToolsProtocol):
         self._head_came()
         if len(self.headers) > MAX_HEADERS:
             raise ValueError("too many headers")
-        if dict(self.headers).get(b"transfer-encoding", CHUNKED).strip().lower() != CHUNKED:
+        if any(name == b"transfer-encoding" and value.strip().lower() != CHUNKED for name, value in self.headers):
             raise ValueError("transfer coding")
         if self._certificate:
             self.scope["state"][CERTIFICATE] = self._certificate

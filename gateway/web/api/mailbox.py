@@ -49,7 +49,7 @@ class Confirmation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    token: str = Field(pattern=TOKEN, description="as it was handed out with", examples=["5f1c9a7e30b24d8899aa01ff"])
+    token: str = Field(pattern=TOKEN, description="as it was handed out with", examples=["5f1c9a7e30b24d8899aa01ff.7."])
     reference: str = Field(default="", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="your own number for it")
 
 
@@ -58,7 +58,7 @@ class Turned(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    token: str = Field(pattern=TOKEN, description="as it was handed out with", examples=["5f1c9a7e30b24d8899aa01ff"])
+    token: str = Field(pattern=TOKEN, description="as it was handed out with", examples=["5f1c9a7e30b24d8899aa01ff.7."])
     reason: str = Field(min_length=1, max_length=500, pattern=PLAIN, examples=["Sai mã cảng dỡ hàng"])
 
 
@@ -67,7 +67,7 @@ class ParcelView(View):
 
     delivery: str = Field(examples=[DELIVERY_ID])
     message: str = Field(description="the same each time it is handed out: what you have already, confirm only", examples=[MESSAGE_ID])
-    token: str = Field(description="confirms or refuses this handing-out", examples=["5f1c9a7e30b24d8899aa01ff"])
+    token: str = Field(description="confirms or refuses this handing-out", examples=["5f1c9a7e30b24d8899aa01ff.7."])
     until: datetime = Field(description="when the lease ends")
     attempt: int = Field(description="which handing-out this is, from 1", examples=[1])
     media_type: str = Field(examples=["text/xml; charset=utf-8"])
