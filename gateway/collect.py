@@ -20,9 +20,9 @@ from datetime import timedelta
 from .delivery import code_of, told
 from .errors import Code, Conflict, GatewayError, NotValid, Problem, StaleClaim
 from .lifecycle import Accepted, Delivered, Failed, Outcome, Rejected, State, next_step
-from .model import Attachment, DeliveryId, PartyCode, Request, RetryPolicy
+from .model import Attachment, DeliveryId, PartyCode, Request
 from .ports import Adapter, Claim, Clock, Handed, Outbox, Sealer, Watch
-from .routing.router import route_named
+from .routing.router import retry_of, route_named
 from .routing.rules import RuleSet
 
 MAX_ROUNDS = 200  # deliveries looked at for one hand-out; some may be set aside instead
@@ -83,7 +83,7 @@ class Collect:
             self.watch("delivery.handed-out", {"message": claim.message, "delivery": claim.delivery, "party": claim.party})
             return [_parcel(claim, written)]  # 6
         with suppress(StaleClaim):  # the lease was shorter than the writing took
-            self._settle(claim, written, counts=claim.attempt <= self._policy(claim.party).attempts)
+            self._settle(claim, written, counts=claim.attempt <= retry_of(self.rules(), claim.party).attempts)
         return []
 
     def _written(self, claim: Claim) -> Request | Outcome:
@@ -105,7 +105,7 @@ class Collect:
         """Say why a delivery is handed out no more: often enough without an answer, or taken already when it was still sent."""
         if claim.state is State.AWAITING_REPLY:
             return Accepted(reference=claim.reference)  # nobody can be asked; a person settles it with the party
-        return Failed(code="not-confirmed", final=True) if claim.attempt > self._policy(claim.party).attempts else None
+        return Failed(code="not-confirmed", final=True) if claim.attempt > retry_of(self.rules(), claim.party).attempts else None
 
     def _end(self, party: PartyCode, delivery: DeliveryId, token: str, outcome: Delivered | Rejected) -> State:
         """Settle what is held under the token, or find that it was settled so before."""
@@ -129,14 +129,10 @@ class Collect:
         return handed
 
     def _settle(self, claim: Claim, outcome: Outcome, *, counts: bool = True) -> None:
-        policy = self._policy(claim.party)
+        policy = retry_of(self.rules(), claim.party)
         step = next_step(claim.state, outcome, attempt=claim.attempt, policy=policy, now=self.clock(), key=claim.delivery)
         self.outbox.settle(claim, step if counts else replace(step, counts=False), outcome, None)
         self.watch("delivery.settled", told(claim, outcome, step.to, 0.0))
-
-    def _policy(self, party: PartyCode) -> RetryPolicy:
-        found = self.rules().party(party)
-        return found.retry if found else RetryPolicy()
 
 
 def _parcel(claim: Claim, request: Request) -> Parcel:

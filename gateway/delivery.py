@@ -19,11 +19,11 @@ from time import perf_counter
 
 from .errors import Code, GatewayError, NotValid, Problem, StaleClaim
 from .lifecycle import DATABASE_AWAY, NO_ADDRESS, Deferred, Failed, Outcome, State, next_step, public_code
-from .model import Envelope, PartyCode, Reply, Request, RetryPolicy, Route
+from .model import Envelope, Reply, Request, Route
 from .outbox.circuit import Carried
 from .outbox.corrections import corrected
 from .ports import Adapter, Claim, Clock, Outbox, Pollable, Sealer, Transport, Watch
-from .routing.router import route_named
+from .routing.router import retry_of, route_named
 from .routing.rules import RuleSet
 from .security.prover import Prover
 from .security.replies import Sent, check_signed, prove_reply
@@ -59,7 +59,7 @@ class Delivery:
         outcome, reply, took = self._attempt(claim, within, asking)  # 7 to 12
         carried = Carried(outcome=outcome, heard=reply is not None, took=took)
         counted: Outcome = Deferred(for_=PROBE_PAUSE, reason=public_code(outcome)) if probe and carried.away else outcome
-        policy = self._policy(claim.party)
+        policy = retry_of(self.rules(), claim.party)
         step = next_step(claim.state, counted, attempt=claim.attempt, policy=policy, now=self.clock(), key=claim.delivery)  # 13
         self.outbox.settle(claim, step, outcome, reply)  # 14
         self.watch("delivery.settled", told(claim, outcome, step.to, perf_counter() - started))
@@ -98,10 +98,6 @@ class Delivery:
 
     def _message(self, claim: Claim, adapter: Adapter, route: Route) -> Request:
         return adapter.encode(whole(self.outbox.load(claim), adapter), route)
-
-    def _policy(self, party: PartyCode) -> RetryPolicy:
-        found = self.rules().party(party)
-        return found.retry if found else RetryPolicy()
 
 
 def question(claim: Claim, adapter: Adapter, route: Route) -> Request:

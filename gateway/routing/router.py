@@ -13,10 +13,10 @@ from gateway.xml import envelope as envelopes
 
 from .judge import Judgement
 from .procedures import MessageRule, Procedure
-from .ruleset import RuleSet, route_named
+from .ruleset import RuleSet, retry_of, route_named
 from .weighing import Stated, Weighed, consider, destinations
 
-__all__ = ["Considered", "Explanation", "explain", "route", "route_named"]
+__all__ = ["Considered", "Explanation", "explain", "retry_of", "route", "route_named"]
 
 Verdict = Literal["chosen", "condition-false", "condition-unknown", "back-to-sender", "party-served"]
 

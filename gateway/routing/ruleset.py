@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from gateway.errors import Code, NotValid, Problem
-from gateway.model import Party, PartyCode, Route, Subject
+from gateway.model import Party, PartyCode, RetryPolicy, Route, Subject
 
 from .procedures import MessageRule, Procedure
 from .suggest import nearest
@@ -53,6 +53,12 @@ class RuleSet:
 
 
 _DOCUMENT_TYPE = "/Envelope/Header/Subject/documentType"
+
+
+def retry_of(rules: RuleSet, party: PartyCode) -> RetryPolicy:
+    """Give how often and how soon a party is tried again; one that the rules know no more, as others are by default."""
+    found = rules.party(party)
+    return found.retry if found else RetryPolicy()
 
 
 def route_named(rules: RuleSet, party: PartyCode, name: str) -> Route:

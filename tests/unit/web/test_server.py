@@ -6,8 +6,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 
 from gateway.errors import GatewayError, Unavailable
 from gateway.security import devpki
+from gateway.testing.client import connected, raw, read_all
 from gateway.web.bodies import Bodies
 from gateway.web.keys import hash_key
 from gateway.web.server import listen, refuse_exposed, serve
@@ -32,34 +33,9 @@ SOAP = (
 )
 
 
-@contextmanager
-def _connected(host: str, port: int) -> Iterator[socket.socket]:
-    with socket.create_connection((host, port), timeout=10) as sock:
-        yield sock
-
-
-def _raw(*pieces: bytes) -> Callable[[str, int], bytes]:
-    """Make a client that sends raw bytes and reads until the other side closes."""
-
-    def client(host: str, port: int) -> bytes:
-        with _connected(host, port) as sock:
-            for piece in pieces:
-                sock.sendall(piece)
-            return _all(sock)
-
-    return client
-
-
 def _accepts(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _all(sock: socket.socket) -> bytes:
-    received = b""
-    while part := sock.recv(65536):
-        received += part
-    return received
 
 
 def _post(body: Any, *, path: str = "/ws", headers: dict[str, str] | None = None) -> Callable[[str, int], tuple[int, bytes]]:
@@ -86,7 +62,7 @@ def test_serves_until_told_to_stop_and_stops_the_hub(served: Serve, hub: Any) ->
 def test_signal_handlers_are_put_back(served: Serve) -> None:
     before = signal.getsignal(signal.SIGTERM)
 
-    served(_raw(GET[:-2] + b"Connection: close\r\n\r\n"))
+    served(raw(GET[:-2] + b"Connection: close\r\n\r\n"))
 
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -130,7 +106,7 @@ def test_no_delivery_is_begun_while_requests_end(served: Serve, hub: Any) -> Non
     assert (status, drained, hub.stopped) == (200, [0], 1)
 
 
-def test_large_body_refused_by_length_is_told_to_a_client_that_sends_it_all(served: Serve, hub: Any) -> None:
+def test_large_body_refused_by_length_is_told_to_a_client_that_sends_itread_all(served: Serve, hub: Any) -> None:
     [(status, body)] = served(_post(b"x" * 12_000_000))
 
     assert status == 413
@@ -149,7 +125,7 @@ def test_refused_length_is_never_asked_for(served: Serve) -> None:
     head = b"POST /ws HTTP/1.1\r\nHost: h\r\nContent-Type: text/xml\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n"
 
     def client(host: str, port: int) -> bytes:
-        with _connected(host, port) as sock:
+        with connected(host, port) as sock:
             sock.sendall(head)
             return sock.recv(4096)
 
@@ -160,7 +136,7 @@ def test_refused_length_is_never_asked_for(served: Serve) -> None:
 
 def test_truncated_body_is_not_taken_in_and_the_next_is_served(served: Serve, hub: Any) -> None:
     def client(host: str, port: int) -> None:
-        with _connected(host, port) as sock:
+        with connected(host, port) as sock:
             sock.sendall(b"POST /ws HTTP/1.1\r\nHost: h\r\nContent-Type: text/xml\r\nContent-Length: 500\r\n\r\n<s:Env")
 
     [_, (status, _)] = served(client, _post(SOAP))
@@ -182,7 +158,7 @@ def test_truncated_body_is_not_taken_in_and_the_next_is_served(served: Serve, hu
     b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(101)) + b"\r\n",
 ])  # fmt: skip
 def test_what_is_not_http_is_refused_as_a_problem(served: Serve, garbage: bytes) -> None:
-    [answer] = served(_raw(garbage))
+    [answer] = served(raw(garbage))
 
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
@@ -194,7 +170,7 @@ def test_what_is_not_http_is_refused_as_a_problem(served: Serve, garbage: bytes)
 @pytest.mark.parametrize("endless", [b"X-A: " + b"a" * 300_000, b"X: y\r\n" * 40_000], ids=["value", "many"])
 def test_endless_head_is_refused(served: Serve, endless: bytes) -> None:
     def client(host: str, port: int) -> bytes:
-        with _connected(host, port) as sock:
+        with connected(host, port) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
             try:
                 sock.sendall(endless)
@@ -216,7 +192,7 @@ def test_endless_head_is_refused(served: Serve, endless: bytes) -> None:
 def test_slow_head_is_cut(served: Serve, monkeypatch: pytest.MonkeyPatch, start: bytes) -> None:
     monkeypatch.setattr(Connection, "head_seconds", 0.05)
 
-    [answer] = served(_raw(start))
+    [answer] = served(raw(start))
 
     assert answer == b"" or answer.count(b"HTTP/1.1") == 1
 
@@ -224,7 +200,7 @@ def test_slow_head_is_cut(served: Serve, monkeypatch: pytest.MonkeyPatch, start:
 def test_slow_body_is_refused(served: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.web.app.Bodies", lambda: Bodies(seconds=0.05))
 
-    [answer] = served(_raw(b"POST /ws HTTP/1.1\r\nHost: a\r\nContent-Type: text/xml\r\nContent-Length: 9\r\n\r\n<"))
+    [answer] = served(raw(b"POST /ws HTTP/1.1\r\nHost: a\r\nContent-Type: text/xml\r\nContent-Length: 9\r\n\r\n<"))
 
     assert answer.startswith(b"HTTP/1.1 408 ")
 
@@ -232,13 +208,13 @@ def test_slow_body_is_refused(served: Serve, monkeypatch: pytest.MonkeyPatch) ->
 def test_requests_in_a_row_on_one_connection_are_answered_in_order(served: Serve) -> None:
     last = GET.replace(b"/health/live", b"/nowhere")[:-2] + b"Connection: close\r\n\r\n"
 
-    [answer] = served(_raw(GET + GET + last))
+    [answer] = served(raw(GET + GET + last))
 
     assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"200", b"200", b"404"]
 
 
 def test_head_has_no_body_on_the_wire(served: Serve) -> None:
-    [answer] = served(_raw(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    [answer] = served(raw(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
 
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"\r\n\r\n")
@@ -285,9 +261,9 @@ def test_tls_takes_no_client_certificate_that_expired(served: Serve, rehub: Call
 
     def client(context: ssl.SSLContext) -> Callable[[str, int], bytes]:
         def call(host: str, port: int) -> bytes:
-            with suppress(ConnectionError, ssl.SSLError), _connected(host, port) as sock, context.wrap_socket(sock) as secure:
+            with suppress(ConnectionError, ssl.SSLError), connected(host, port) as sock, context.wrap_socket(sock) as secure:
                 secure.sendall(GET[:-2] + b"Connection: close\r\n\r\n")
-                return _all(secure)[:12]
+                return read_all(secure)[:12]
             return b""
 
         return call
@@ -307,7 +283,7 @@ def test_gateway_that_asks_nobody_stays_on_loopback(hub: Any, host: str) -> None
 def test_loopback_needs_no_guard(served: Serve, host: str) -> None:
     request = b"GET /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
-    [answer] = served(_raw(request), host=host)
+    [answer] = served(raw(request), host=host)
 
     assert answer.startswith(b"HTTP/1.1 200 ")
 
@@ -331,7 +307,7 @@ def test_guarded_gateway_may_be_reached_from_elsewhere(served: Serve, rehub: Cal
 
     request = b"GET /api/v1/messages HTTP/1.1\r\nHost: gw\r\nX-API-Key: secret\r\nConnection: close\r\n\r\n"
 
-    [answer] = served(_raw(request), over=over, host="0.0.0.0")  # noqa: S104  # a guarded one
+    [answer] = served(raw(request), over=over, host="0.0.0.0")  # noqa: S104  # a guarded one
 
     assert answer.startswith(b"HTTP/1.1 200 ")
 

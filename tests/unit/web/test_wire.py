@@ -1,7 +1,6 @@
 """What one connection is held to, over a raw socket against the real server."""
 
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.testing.client import connected, raw, read_all
 from gateway.web.bodies import Bodies
 from gateway.web.keys import hash_key
 from gateway.web.wire import Connection
@@ -28,31 +28,11 @@ SOAP = (
 )
 
 
-def _connected(host: str, port: int) -> socket.socket:
-    return socket.create_connection((host, port), timeout=10)
-
-
-def _raw(*pieces: bytes) -> Callable[[str, int], bytes]:
-    """Make a client that sends raw bytes and reads until the other side closes."""
-
-    def client(host: str, port: int) -> bytes:
-        with _connected(host, port) as sock:
-            for piece in pieces:
-                sock.sendall(piece)
-            return _all(sock)
-
-    return client
-
-
-def _all(sock: socket.socket) -> bytes:
-    return b"".join(iter(lambda: sock.recv(65536), b""))
-
-
 def _endless(path: bytes, fields: bytes) -> Callable[[str, int], bytes]:
     """Make a client that sends fields behind a body; what it was told, or `cut` where it was not heard to the end."""
 
     def client(host: str, port: int) -> bytes:
-        with _connected(host, port) as sock:
+        with connected(host, port) as sock:
             sock.sendall(CHUNKED % path + b"0\r\n")
             try:
                 sock.sendall(fields)
@@ -66,7 +46,7 @@ def _endless(path: bytes, fields: bytes) -> Callable[[str, int], bytes]:
 def test_transfer_coding_other_than_chunked_is_refused(served: Serve, hub: Any) -> None:
     codings = (b"gzip, chunked", b"gzip", b"identity", b"chunked, identity", b"chunked;q=1", b"gzip\r\nTransfer-Encoding: chunked")
 
-    answers = served(*(_raw(CHUNKED.replace(b"chunked", coding) % b"/ws" + b"0\r\n\r\n") for coding in codings))
+    answers = served(*(raw(CHUNKED.replace(b"chunked", coding) % b"/ws" + b"0\r\n\r\n") for coding in codings))
 
     assert [answer[:12] for answer in answers] == [b"HTTP/1.1 400"] * len(codings)
     assert not hub.intake.arrivals
@@ -75,7 +55,7 @@ def test_transfer_coding_other_than_chunked_is_refused(served: Serve, hub: Any) 
 def test_chunked_in_any_spelling_is_read(served: Serve, hub: Any) -> None:
     head = CHUNKED.replace(b"chunked", b" Chunked \r\nConnection: close") % b"/ws"
 
-    [answer] = served(_raw(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(SOAP), SOAP)))
+    [answer] = served(raw(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(SOAP), SOAP)))
 
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert len(hub.intake.arrivals) == 1
@@ -85,7 +65,7 @@ def test_large_head_is_refused_though_it_is_whole(served: Serve) -> None:
     line = b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"
     value = GET[:-2] + b"X: " + b"a" * 70_000 + b"\r\n\r\n"
 
-    answers = served(_raw(line), _raw(value))
+    answers = served(raw(line), raw(value))
 
     assert [answer[:12] for answer in answers] == [b"HTTP/1.1 431"] * 2
 
@@ -107,7 +87,7 @@ def test_what_stands_behind_a_body_is_no_header(served: Serve, rehub: Call, tmp_
     body, fields = b"4\r\n<a/>\r\n0\r\n", b"X-API-Key: secret\r\nConnection: close\r\n\r\n"
     start = CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") % b"/api/v1/documents" + body
 
-    [answer] = served(_raw(start, fields) if split else _raw(start + fields), over=over)
+    [answer] = served(raw(start, fields) if split else raw(start + fields), over=over)
 
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert not over.intake.arrivals
@@ -117,7 +97,7 @@ def test_head_that_begins_behind_a_large_body_has_all_its_room(served: Serve) ->
     body = SOAP + b" " * 100_000
     message = MESSAGE % len(body) + body
 
-    [answer] = served(_raw(message + GET[:20], GET[20:-2] + b"Connection: close\r\n\r\n"))
+    [answer] = served(raw(message + GET[:20], GET[20:-2] + b"Connection: close\r\n\r\n"))
 
     assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"200", b"200"]
 
@@ -144,7 +124,7 @@ def test_nonsense_behind_a_message_never_overtakes_its_answer(
     hub.intake.receive = held
     monkeypatch.setattr(Connection, "send_400_response", noted)
 
-    [answer] = served(_raw(MESSAGE % len(SOAP) + SOAP, nonsense))
+    [answer] = served(raw(MESSAGE % len(SOAP) + SOAP, nonsense))
 
     assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"200"]
     assert b"receiveResponse" in answer
@@ -153,11 +133,11 @@ def test_nonsense_behind_a_message_never_overtakes_its_answer(
 
 def test_nothing_is_put_behind_the_answer_to_a_body_that_breaks_afterwards(served: Serve) -> None:
     def client(host: str, port: int) -> bytes:
-        with _connected(host, port) as sock:
+        with connected(host, port) as sock:
             sock.sendall((CHUNKED % b"/api/v1/deliveries") + b"11000\r\n" + b"x" * 0x11000)
             answer = sock.recv(1)
             sock.sendall(b"nonsense\r\n")
-            return answer + _all(sock)
+            return answer + read_all(sock)
 
     [answer] = served(client)
 
@@ -171,12 +151,12 @@ def test_unfinished_bodies_do_not_shut_the_door(served: Serve, hub: Any, monkeyp
 
     def client(host: str, port: int) -> tuple[bytes, bytes]:
         with ExitStack() as stack:
-            others = [stack.enter_context(_connected(host, port)) for _ in range(3)]
+            others = [stack.enter_context(connected(host, port)) for _ in range(3)]
             for other in others:
                 other.sendall(MESSAGE % 9_999_999 + b"a" * 300_000)
             while bodies.held < 900_000:
                 time.sleep(0.01)
-            answer = _raw(late)(host, port)
+            answer = raw(late)(host, port)
             return answer[:12], others[0].recv(12)
 
     told = served(client)
