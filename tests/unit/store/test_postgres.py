@@ -354,3 +354,18 @@ def _until(happened: Callable[[], bool]) -> None:
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_connection_that_is_lost_after_an_answer_is_no_reason_to_run_the_work_again(database: Database) -> None:
+    runs: list[object] = []
+
+    def work(tx: Tx) -> None:
+        runs.append(tx.rows(text("SELECT pg_backend_pid()")))
+        if len(runs) > 1:
+            tx.rows(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    database.commit(work)
+    with pytest.raises(Unavailable):
+        database.commit(work)
+
+    assert len(runs) == 2
