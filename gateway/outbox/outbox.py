@@ -272,12 +272,15 @@ class SqlOutbox:
         self, tx: Tx, entry: Entry, row: dict[str, object], payloads: Mapping[str, object], *, links: Rows
     ) -> tuple[MessageId, int, str] | None:
         """Write a message and what follows from it; gives the first message of its key where this is a repeat."""
-        if first := _first(tx, sql.SAME_KEY, key=entry.key):
-            return first
-        _check_key(tx, entry.arrival, stands_for=None)
-        warnings = (*entry.warnings, *_move_dossier(tx, entry))
-        tx.write(sql.INSERT_MESSAGE, **row | {"warnings": write_problems(warnings)})
+        if entry.arrival.repeat_key:
+            if first := _first(tx, sql.SAME_KEY, key=entry.key):
+                return first
+            _check_key(tx, entry.arrival, stands_for=None)
+        if tx.changed(sql.INSERT_FIRST, **row) == 0:
+            return _first(tx, sql.SAME_KEY, key=entry.key)
         tx.write(sql.INSERT_PAYLOAD, **payloads)
+        if doubts := _move_dossier(tx, entry):
+            tx.write(sql.SET_WARNINGS, message=entry.arrival.id, warnings=write_problems((*entry.warnings, *doubts)))
         write_links(tx, links)
         write_leaf(tx, accepted_event(entry))
         _insert_deliveries(tx, entry)

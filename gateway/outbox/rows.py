@@ -45,6 +45,7 @@ def accepted_row(entry: Entry) -> dict[str, object]:
         "procedure_version": entry.judged.procedure,
         "keys": write_pairs(entry.keys),
         "way": way(entry),
+        "warnings": write_problems(entry.warnings),
         "attachments": len(entry.arrival.attachments) or None,
     }
 

@@ -40,7 +40,7 @@ class FileCipher:
         self._entropy = entropy
         self._timer = timer
         first_keys(folder, entropy)
-        self._digest_key = read_key(key_file(folder, DIGEST_KEY))
+        self._mac = hmac.new(read_key(key_file(folder, DIGEST_KEY)), digestmod=hashlib.sha256)  # copied for each digest
         self._ring = self._read({})
         self._looked = timer()
 
@@ -76,7 +76,7 @@ class FileCipher:
 
     def fingerprint(self, *parts: bytes) -> bytes:
         """Make a keyed digest (32 bytes) of parts, each counted with its length."""
-        mac = hmac.new(self._digest_key, digestmod=hashlib.sha256)
+        mac = self._mac.copy()
         for part in parts:
             mac.update(len(part).to_bytes(8))
             mac.update(part)

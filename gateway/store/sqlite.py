@@ -2,8 +2,8 @@
 
 import queue
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Executable
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from gateway.errors import Unavailable
 from gateway.ports import Clock, Refuse, Tx
 
 from .sharing import Sharing, Work, away
@@ -80,10 +81,12 @@ class SqliteDatabase:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
-        with _translated():
+        try:
             writer = self._connect()
             for _ in range(READERS):
                 self._readers.put(self._connect())
+        except sqlite3.DatabaseError as error:
+            raise _away(error) from error
         self._sharing = Sharing([writer], self._commit_together)
         self._closed = False
 
@@ -95,8 +98,9 @@ class SqliteDatabase:
         """Run work that only reads; each statement sees one consistent state. Raises Unavailable where it is away or too busy."""
         connection = self._reader()
         try:
-            with _translated():
-                return work(SqliteTx(connection, self._clock))
+            return work(SqliteTx(connection, self._clock))
+        except sqlite3.DatabaseError as error:
+            raise _away(error) from error
         finally:
             self._readers.put(connection)
 
@@ -124,15 +128,16 @@ class SqliteDatabase:
     def _commit_together(self, connection: sqlite3.Connection, batch: Sequence[Work]) -> None:
         """Run each work in its own savepoint and commit them all; where that fails, none of them happened."""
         try:
-            with _translated():
-                connection.execute("BEGIN IMMEDIATE")
-                tx = SqliteTx(connection, self._clock)
-                for work in batch:
-                    _run_alone(connection, tx, work, among=len(batch))
-                connection.execute("COMMIT")
-        except BaseException:
+            connection.execute("BEGIN IMMEDIATE")
+            tx = SqliteTx(connection, self._clock)
+            for work in batch:
+                _run_alone(connection, tx, work, among=len(batch))
+            connection.execute("COMMIT")
+        except BaseException as error:
             with suppress(sqlite3.Error):  # there is nothing to undo where the database itself is gone
                 connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.DatabaseError):
+                raise _away(error) from error
             raise
 
 
@@ -153,9 +158,5 @@ def _run_alone(connection: sqlite3.Connection, tx: Tx, work: Work, *, among: int
         connection.execute("RELEASE work")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise away(getattr(error, "sqlite_errorname", type(error).__name__)) from error
+def _away(error: sqlite3.DatabaseError) -> Unavailable:
+    return away(getattr(error, "sqlite_errorname", type(error).__name__))

@@ -36,6 +36,11 @@ def _insert(table: Table, *without: str) -> Insert:
 
 
 INSERT_MESSAGE = _insert(MESSAGES)
+# messages_by_key; nothing where the key is there already: only then is it asked which message that was
+INSERT_FIRST = text(
+    f"INSERT INTO messages ({', '.join(M.keys())}) VALUES ({', '.join(f':{name}' for name in M.keys())}) ON CONFLICT (message_key) DO NOTHING"
+)
+SET_WARNINGS = update(MESSAGES).where(M.id == bindparam("message")).values(warnings=bindparam("warnings"))  # messages' primary key
 INSERT_PAYLOAD = _insert(PAYLOADS)
 INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until", "corrections", "unsettled", "perhaps_taken")
 INSERT_KEY = _insert(KEYS)
