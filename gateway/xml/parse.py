@@ -32,6 +32,7 @@ _PROLOG = re.compile(rb"(?s:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
 _PLAIN_NAMESPACE = re.compile(
     rb"""xmlns(?::[^\s<>="']{1,999}+)?+=(?:"(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^"&<]{0,900}+)?+"|'(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^'&<]{0,900}+)?+')"""
 )
+_ROOT = re.compile(rb"<[^?!]")  # where the document has begun, no DOCTYPE can come
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _QUOTED = 120  # characters of the document that a problem repeats
 _DECLARED_WITHIN = 256  # bytes in which an encoding is looked for; what stands later changes nothing, the parser reads UTF-8
@@ -84,6 +85,8 @@ def _utf8(data: bytes) -> bytes:
 
 def _begin(text: bytes) -> int:
     """Say where the root may begin; what comes before it is judged here, before libxml2 sees it."""
+    if _ROOT.match(text):
+        return 0
     declared = _DECLARED.match(text, 0, _DECLARED_WITHIN)
     if declared and (encoding := declared[1].decode("ascii", "replace")).lower() not in _ENCODINGS:
         raise NotReadable(Code.NOT_XML, Problem(text="xml.encoding", line=1, values={"found": encoding}))
@@ -109,7 +112,7 @@ def _opened(text: bytes) -> etree._Element:
 
 def _check_shape(root: etree._Element, text: bytes, begins: int) -> None:
     """Refuse what libxml2 lets pass; each look at the whole tree is one XPath, and made only where the bytes give cause."""
-    if root.getroottree().docinfo.internalDTD is not None:
+    if not _ROOT.match(text, begins) and root.getroottree().docinfo.internalDTD is not None:
         raise _doctype(None)
     if text.find(b"?", begins) >= 0:
         _check_instructions(root)
