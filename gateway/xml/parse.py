@@ -29,9 +29,11 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _ENCODING_OF = MappingProxyType({b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"})
 _DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
 _PROLOG = re.compile(rb"(?s:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
-_PLAIN_NAMESPACE = re.compile(
-    rb"""xmlns(?::[^\s<>="']{1,999}+)?+=(?:"(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^"&<]{0,900}+)?+"|'(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^'&<]{0,900}+)?+')"""
+_PLAIN_BINDING = (
+    rb"""(?::[^\s<>="']{1,999}+)?+=(?:"(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^"&<]{0,900}+)?+"|'(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^'&<]{0,900}+)?+')"""
 )
+_PLAIN_NAMESPACE = re.compile(rb"xmlns" + _PLAIN_BINDING)
+_ODD_NAMESPACE = re.compile(rb"xmlns(?!%b)" % _PLAIN_BINDING)
 _ROOT = re.compile(rb"<[^?!]")  # where the document has begun, no DOCTYPE can come
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _QUOTED = 120  # characters of the document that a problem repeats
@@ -127,7 +129,13 @@ def _check_instructions(root: etree._Element) -> None:
 
 
 def _has_plain_attributes(text: bytes, begins: int) -> bool:
-    """Say from the bytes alone whether there are few attributes in all and each namespace has a scheme and no reference, or is empty.
+    """Say from the bytes alone whether there are few attributes in all and each namespace has a scheme and no reference, or is empty."""
+    few = text.count(b"=", begins) <= MAX_ATTRIBUTES  # each attribute has one
+    return (few and not _ODD_NAMESPACE.search(text, begins)) or _has_plain_tags(text, begins)
+
+
+def _has_plain_tags(text: bytes, begins: int) -> bool:
+    """Say the same tag by tag, for what only looks odd because it stands in text.
 
     An attribute has an equals sign, and the `<` before that is its tag's, because none may stand in a value; where that tag was
     closed before the sign and holds none itself, the sign stands in text.
