@@ -27,7 +27,8 @@ _INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
 _NAMES = tuple(etree.XPath(f"name(@*[{at}])", regexp=False, smart_strings=False) for at in range(1, MAX_ATTRIBUTES + 1))
 _COUNT = etree.XPath("count(descendant-or-self::*)", regexp=False)
 _QUALIFIED = "{"  # stands in the name that lxml gives an attribute in a namespace
-_Change = tuple[str, str | None, bool]  # a prefix, what it was bound to, and whether it was loose
+_Binding = tuple[str, str | None]  # what a prefix is bound to in the document, and in its canonical form
+_Change = tuple[str, _Binding | None, bool]  # a prefix, its binding before, and whether it was loose
 _DECLARATIONS = 32  # that are looked at for a prefix beside the elements, on average
 
 
@@ -120,7 +121,7 @@ def _values(element: etree._Element) -> Iterator[tuple[str, set[str]]]:
     One walk, which changes the scope at the few elements that do and changes it back; inside are nothing but elements and text.
     Whoever takes a prefix out of the set has found it, and need not be asked about it again.
     """
-    scope = {prefix: uri for prefix, uri in element.nsmap.items() if prefix}
+    scope: dict[str, _Binding] = {prefix: (uri, None) for prefix, uri in element.nsmap.items() if prefix}
     loose = set(scope)
     declared: dict[str, str] = {}
     changes: list[Sequence[_Change]] = []
@@ -147,16 +148,21 @@ def _values(element: etree._Element) -> Iterator[tuple[str, set[str]]]:
                 yield tail, loose
 
 
-def _entered(element: etree._Element, declared: Mapping[str, str], scope: dict[str, str], loose: set[str]) -> list[_Change]:
-    """Change the scope to that inside an element: what it declares anew is loose until a name uses it; gives what was before."""
+def _entered(element: etree._Element, declared: Mapping[str, str], scope: dict[str, _Binding], loose: set[str]) -> list[_Change]:
+    """Change the scope to that inside an element: what is declared anew is loose until a name uses it, or it was written so around it.
+
+    Gives what was before.
+    """
     changes: list[_Change] = []
     for prefix, uri in declared.items():
-        if prefix and scope.get(prefix) != uri:
-            changes.append((prefix, scope.get(prefix), prefix in loose))
-            scope[prefix] = uri
-            loose.add(prefix)
+        before = scope.get(prefix)
+        if prefix and (before is None or before[0] != uri):
+            changes.append((prefix, before, prefix in loose))
+            scope[prefix] = (uri, before[1] if before else None)
+            (loose.add if scope[prefix][1] != uri else loose.discard)(prefix)
     for prefix in loose.intersection(_used(element)) if loose else ():
         changes.append((prefix, scope[prefix], True))
+        scope[prefix] = (scope[prefix][0], scope[prefix][0])
         loose.remove(prefix)
     return changes
 
@@ -170,13 +176,13 @@ def _used(element: etree._Element) -> Sequence[str | None]:
     return used
 
 
-def _left(changes: Sequence[_Change], scope: dict[str, str], loose: set[str]) -> None:
+def _left(changes: Sequence[_Change], scope: dict[str, _Binding], loose: set[str]) -> None:
     """Change the scope back to that around an element."""
-    for prefix, uri, was_loose in reversed(changes):
-        if uri is None:
+    for prefix, before, was_loose in reversed(changes):
+        if before is None:
             del scope[prefix]
         else:
-            scope[prefix] = uri
+            scope[prefix] = before
         (loose.add if was_loose else loose.discard)(prefix)
 
 

@@ -296,6 +296,12 @@ def test_finds_prefixes_that_are_declared_outside_the_element() -> None:
     assert loose('<t:a xmlns:t="urn:t" xmlns:u="urn:u"><b>u:Name <c>t:Name</c></b></t:a>', "b") == ("t", "u")
 
 
+def test_finds_nothing_where_the_written_binding_is_the_same_again() -> None:
+    assert loose('<t:a xmlns:t="urn:t"><b xmlns:t="urn:u"><c xmlns:t="urn:t">t:Name</c></b></t:a>') == ()
+    assert loose('<t:a xmlns:t="urn:t"><t:b xmlns:t="urn:u"><c xmlns:t="urn:t">t:Name</c></t:b></t:a>') == ("t",)
+    assert loose('<t:a xmlns:t="urn:t"><b xmlns:t="urn:u"><c xmlns:t="urn:t"/>t:Name</b></t:a>') == ("t",)
+
+
 def test_finds_a_prefix_too_long_to_look_back_over() -> None:
     prefix = "t" * 200
 

@@ -335,7 +335,7 @@ def test_keeps_processing_instructions_beside_the_root_which_signatures_cover() 
         b"<a xmlns:p='urn:a&#38;b'/>",
         b"<a b='>' xmlns:p='rel'/>",
         b"<a b=\"<x xmlns:q='urn:q'\" xmlns:p='rel'/>".replace(b"<x", b"&lt;x"),
-        b"<a b='xmlns=\"urn:a' xmlns:p=\"rel\"/>",
+        b'<a b=\'xmlns="urn:a\' xmlns:p="rel"/>',
         b"<a>xmlns=\"urn:a<b xmlns:p='rel'/>\"</a>",
         b"<a " + b"b" * 2000 + b"='1' xmlns:p='rel'/>",
         b"<a>" + b"<x y='1'/>" * 100 + b"<b xmlns:p='rel'/></a>",
