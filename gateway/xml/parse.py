@@ -29,7 +29,8 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _ENCODING_OF = MappingProxyType({b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"})
 _DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
 _PROLOG = re.compile(rb"(?s:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
-_PLAIN_BINDING = rb"""(?::[^\s<>="']{1,999}+)?+=(?:"(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^"&<]{0,900}+)?+"|'(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^'&<]{0,900}+)?+')"""
+_URI = rb"(?:[A-Za-z][A-Za-z0-9+.\-]{0,99}+:[^%b&<]{0,900}+)?+"
+_PLAIN_BINDING = rb"""(?::[^\s<>="']{1,999}+)?+=(?:"%b"|'%b')""" % (_URI % b'"', _URI % b"'")
 _PLAIN_NAMESPACE = re.compile(rb"xmlns" + _PLAIN_BINDING)
 _ODD_NAMESPACE = re.compile(rb"xmlns(?!%b)" % _PLAIN_BINDING)
 _ROOT = re.compile(rb"<[^?!]")  # where the document has begun, no DOCTYPE can come
