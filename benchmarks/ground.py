@@ -20,7 +20,6 @@ from gateway.security.signer import sign_system
 from gateway.testing import builders
 from gateway.testing.applicant import party_key, signed_application
 from gateway.testing.contents import Consignment
-from gateway.xml.envelope import make_signed_view
 from gateway.xml.shipped import shipped
 
 DS = "{http://www.w3.org/2000/09/xmldsig#}"
@@ -53,97 +52,93 @@ def c14n(element: etree._Element) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """One signature as the bare calls need it: `info` as an element and as its canonical bytes."""
+    """What the bare calls need of one signature: the canonical bytes of SignedInfo, the digest in it, the value and the key."""
 
-    info: etree._Element
-    written: bytes
-    covered: etree._Element
+    info: bytes
+    digest: bytes
     value: bytes
     key: rsa.RSAPublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Floor:
-    """The bare calls into libxml2 and OpenSSL that one message cannot do without; nothing is checked, decided or kept."""
+class Bare:
+    """One message as the bare calls need it; the portal's signature comes first, the declarant's second where there is one."""
 
     soap: bytes
     document: bytes
+    signatures: Sequence[Signed]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """The bare calls into libxml2 and OpenSSL that one message cannot do without; nothing is decided or kept.
+
+    They are made on the very messages that the gateway gets, each opened anew.
+    """
+
     parser: etree.XMLParser
     schema: etree.XMLSchema
-    view: etree._Element
-    signatures: Sequence[Signed]
     reply: etree._Element
     own: rsa.RSAPrivateKey
 
-    def parse(self) -> None:
-        """Parse the wrapper and the document."""
-        etree.fromstring(self.soap, self.parser)
-        etree.fromstring(self.document, self.parser)
-
-    def validate(self) -> None:
-        """Validate the document."""
-        if not self.schema.validate(self.view):
+    def unsigned(self, message: Bare) -> etree._Element:
+        """All that an unsigned reply takes; gives the document without its signatures. Raises where the message is not good."""
+        etree.fromstring(message.soap, self.parser)
+        root = etree.fromstring(message.document, self.parser)
+        body, slot = root[1], root[-1]
+        if len(message.signatures) > 1:
+            c14n(slot[0][0])
+            c14n(body[1][0][0])
+        for signed, place, covered in zip(message.signatures, (slot, body[-1]), (root, body[0]), strict=False):
+            del place[:]
+            if hashlib.sha256(c14n(covered)).digest() != signed.digest:
+                raise ValueError("digest")
+            signed.key.verify(signed.value, signed.info, PADDING, SHA256)
+        body[0].attrib.clear()
+        if not self.schema.validate(root):
             raise ValueError(self.schema.error_log)
+        return root
 
-    def verify(self) -> None:
-        """Write canonically and digest what each signature covers and verify its value; with two signatures, each SignedInfo too."""
-        for signed in self.signatures:
-            hashlib.sha256(c14n(signed.covered)).digest()
-            if len(self.signatures) > 1:
-                c14n(signed.info)
-            signed.key.verify(signed.value, signed.written, PADDING, SHA256)
-
-    def sign(self) -> None:
-        """Write the reply canonically, digest it, and sign."""
-        self.own.sign(hashlib.sha256(c14n(self.reply)).digest(), PADDING, SHA256)
-
-    def deliver(self) -> None:
-        """Write the document canonically, digest it, and sign: what a delivery takes."""
-        self.own.sign(hashlib.sha256(c14n(self.view)).digest(), PADDING, SHA256)
-
-    def unsigned(self) -> None:
-        """All that an unsigned reply takes."""
-        self.parse()
-        self.validate()
-        self.verify()
-
-    def signed(self) -> None:
+    def signed(self, message: Bare) -> etree._Element:
         """All that a signed reply takes."""
-        self.unsigned()
-        self.sign()
+        root = self.unsigned(message)
+        self.sign(self.reply)
+        return root
+
+    def sign(self, element: etree._Element) -> None:
+        """Write an element canonically, digest it, and sign."""
+        self.own.sign(hashlib.sha256(c14n(element)).digest(), PADDING, SHA256)
+
+    def carried(self, message: Bare) -> etree._Element:
+        """All that a signed reply and a signed delivery take."""
+        root = self.signed(message)
+        self.sign(root)
+        return root
 
 
-def floor_of(pki: Path, document: bytes, reply: bytes) -> Floor:
-    """Prepare the bare calls on one message and one reply."""
+def floor_of(pki: Path, reply: bytes) -> Floor:
+    """Prepare the bare calls; `reply` is what they sign as an answer."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    root, view = (etree.fromstring(document, parser) for _ in range(2))
-    make_signed_view(view, ("optional", "optional"))
     own = load_pem_private_key((pki / "keys" / "NSW.key.pem").read_bytes(), None)
     if not isinstance(own, rsa.RSAPrivateKey):
         raise TypeError("an RSA key is what this floor is about")
-    return Floor(
-        soap=builders.soap(document, client="saaj"),
-        document=document,
-        parser=parser,
-        schema=etree.XMLSchema(file=str(shipped("xsd") / SCHEMA_FILE)),
-        view=view,
-        signatures=[_signed(s, root) for s in root.iter(f"{DS}Signature")],
-        reply=etree.fromstring(reply, parser),
-        own=own,
-    )
+    schema = etree.XMLSchema(file=str(shipped("xsd") / SCHEMA_FILE))
+    return Floor(parser=parser, schema=schema, reply=etree.fromstring(reply, parser), own=own)
 
 
-def _signed(signature: etree._Element, root: etree._Element) -> Signed:
-    info = signature.find(f"{DS}SignedInfo")
-    if info is None:
-        raise ValueError("no SignedInfo")
-    whole = info.find(f"{DS}Reference[@URI='']") is not None
+def bare(document: bytes) -> Bare:
+    """Prepare a signed document for the bare calls."""
+    root = etree.fromstring(document)
+    signatures = [_signed(s) for s in reversed(list(root.iter(f"{DS}Signature")))]
+    return Bare(soap=builders.soap(document, client="saaj"), document=document, signatures=signatures)
+
+
+def _signed(signature: etree._Element) -> Signed:
     key = load_der_x509_certificate(base64.b64decode(signature.findtext(f".//{DS}X509Certificate") or "")).public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         raise TypeError("an RSA key is what this floor is about")
-    covered = root if whole else root.find("Body/Content")
-    value = base64.b64decode(signature.findtext(f"{DS}SignatureValue") or "")
-    return Signed(info=info, written=c14n(info), covered=root if covered is None else covered, value=value, key=key)
+    digest, value = (base64.b64decode(signature.findtext(f".//{DS}{name}") or "") for name in ("DigestValue", "SignatureValue"))
+    return Signed(info=c14n(signature[0]), digest=digest, value=value, key=key)
 
 
 def cpu(work: Callable[[], object], times: int = 1) -> float:

@@ -1,19 +1,20 @@
 """How near intake comes to its floor: one thread, signed 12 KB messages, RSA-2048, in process, without the database.
 
-Floor and gateway are timed in short turns in one run, in seconds of the thread's CPU, so that a machine that changes its pace
-changes it for both; each ratio is the median over the rounds. `ratio` is the lowest of the signed and the unsigned reply, for
-messages that the portal signed.
+Floor and gateway take turns on each message, timed in seconds of the thread's CPU: a machine that changes its pace changes it for
+both, and neither finds the processor's caches full of itself. Each ratio is the median over the rounds. `ratio` is the lowest of the
+signed and the unsigned reply, for messages that the portal signed.
 """
 
 import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.ground import Floor, application, cpu, floor_of, make_pki, target
+from benchmarks.ground import Bare, Floor, application, bare, cpu, floor_of, make_pki, target
 from gateway.bootstrap import discover, now
 from gateway.intake import Intake
 from gateway.model import Arrival, Channel, MessageId, SealProfile, uuid7
@@ -32,7 +33,6 @@ from gateway.xml.schemas import Schemas
 from gateway.xml.shipped import shipped
 
 MESSAGES = 120  # in a round
-TURN = 10  # messages: some milliseconds, less than a busy machine's pace lasts
 ROUNDS = 9
 BOUND = 0.65
 
@@ -90,29 +90,29 @@ def measure() -> dict[str, Any]:
 def _ratio(bench: Bench, figures: dict[str, float], name: str, *, person: bool, signed: bool) -> float:
     documents = [application(bench.pki, n, person=person) for n in range(MESSAGES)]
     floor = _floor(bench, documents[0], signed=signed)
-    bare: Callable[[], None] = floor.signed if signed else floor.unsigned
-    rounds = [_round(bench, bare, documents, signed=signed) for _ in range(ROUNDS)]
+    calls: Callable[[Bare], object] = floor.signed if signed else floor.unsigned
+    rounds = [_round(bench, calls, [bare(d) for d in documents], signed=signed) for _ in range(ROUNDS)]
     floors, gateways = zip(*rounds, strict=True)
     figures[f"{name}_floor_us"] = round(median(floors) * 1e6, 1)
     figures[f"{name}_gateway_us"] = round(median(gateways) * 1e6, 1)
     return median(f / g for f, g in rounds)
 
 
-def _round(bench: Bench, bare: Callable[[], None], documents: list[bytes], *, signed: bool) -> tuple[float, float]:
-    """Time floor and gateway in turns: seconds a message, each."""
+def _round(bench: Bench, calls: Callable[[Bare], object], messages: list[Bare], *, signed: bool) -> tuple[float, float]:
+    """Time floor and gateway in turns on each message: seconds a message, each."""
     intake, door = bench.intake(signed_reply=signed)
     floor = gateway = 0.0
-    for begin in range(0, MESSAGES, TURN):
-        arrivals = [arrival(d) for d in documents[begin : begin + TURN]]
-        floor += cpu(bare, TURN) * TURN
-        gateway += cpu(lambda: [intake.receive(a, door) for a in arrivals])  # noqa: B023  # called at once
+    for message in messages:
+        arrived = arrival(message.document)
+        floor += cpu(partial(calls, message))
+        gateway += cpu(partial(intake.receive, arrived, door))
     return floor / MESSAGES, gateway / MESSAGES
 
 
 def _floor(bench: Bench, document: bytes, *, signed: bool) -> Floor:
     intake, door = bench.intake(signed_reply=signed)
     answer = intake.receive(arrival(document), door)
-    return floor_of(bench.pki, document, client.signed_part(GATEWAY, answer) or b"")
+    return floor_of(bench.pki, client.signed_part(GATEWAY, answer) or b"")
 
 
 def _shares(bench: Bench) -> dict[str, float]:
