@@ -178,7 +178,7 @@ class Retention:
 
     def _walk(self, run: Run, walk: Walk) -> Iterator[Done]:
         """Settle every page that has something due; the place that was reached is noted with it, and at the end."""
-        after = self._database.read(lambda tx: _mark(tx, run, walk))
+        after = self._database.commit(lambda tx: _mark(tx, run, walk))
         looked, last = 0, after
         for page in self._pages(run, walk, after):
             looked, last = looked + 1, page.last
@@ -419,15 +419,15 @@ def _later(now: datetime, period: timedelta) -> datetime:
 
 
 def _mark(tx: Tx, run: Run, walk: Walk) -> str:
+    """Find how far a walk came, or begin its mark; whoever releases a hold meanwhile takes the mark away, and then none is moved."""
+    tx.changed(sql.FIRST_MARK, stage=walk.stage, seconds=walk.seconds, schedule=run.under)
     rows = tx.rows(sql.MARK, stage=walk.stage, seconds=walk.seconds)
     return rows[0][1] if rows and rows[0][0] == run.under else ""
 
 
 def _set_mark(tx: Tx, run: Run, walk: Walk, last: str) -> None:
-    if walk.period is None:
-        return
-    if not tx.changed(sql.MOVE_MARK, of=walk.stage, period=walk.seconds, under=run.under, reached=last):
-        tx.changed(sql.SET_MARK, stage=walk.stage, seconds=walk.seconds, schedule=run.under, upto=last)
+    if walk.period is not None:
+        tx.changed(sql.MOVE_MARK, of=walk.stage, period=walk.seconds, under=run.under, reached=last)
 
 
 def _keep_turn(tx: Tx, run: Run) -> None:

@@ -93,7 +93,9 @@ MOVE_MARK = (
     .where(MARKS.c.stage == bindparam("of"), MARKS.c.seconds == bindparam("period"))
     .values(schedule=bindparam("under"), upto=bindparam("reached"))
 )
-SET_MARK = insert(MARKS).values({c.name: bindparam(c.name) for c in MARKS.c})
+FIRST_MARK = text(
+    "INSERT INTO retention_marks (stage, seconds, schedule, upto) VALUES (:stage, :seconds, :schedule, '') ON CONFLICT DO NOTHING"
+)
 BEGIN_AGAIN = delete(MARKS)
 PASS_OVER = text("INSERT INTO retention_passed (stage, message) VALUES (:stage, :message) ON CONFLICT DO NOTHING")
 PASS_NO_MORE = delete(PASSED).where(PASSED.c.stage == bindparam("of"), PASSED.c.message == bindparam("gone"))

@@ -50,6 +50,24 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(aging: Aging, monkeypatch: p
     assert all(aging.purged(entry) for entry in entries)
 
 
+def test_what_is_released_while_a_run_is_made_goes_with_the_next(aging: Aging, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = aging.done()
+    aging.pass_(DAY)  # so that it is looked at first
+    others = [aging.done() for _ in range(4)]
+    hold = aging.holds.place("message", held.arrival.id, by="lan", reason="vụ án 12")
+    monkeypatch.setattr(module, "BATCH", 2)
+    aging.pass_(CONTENT + DAY)
+    steps = aging.retention.run(SCHEDULE, folder=aging.folder)
+    assert next(steps).messages == 1  # of the first two one is held
+    aging.holds.release(hold.id, by="lan", reason="kết thúc")
+    list(steps)
+    assert all(aging.purged(entry) for entry in others)
+
+    aging.run()
+
+    assert aging.purged(held)
+
+
 def test_two_runs_are_not_made_at_once(aging: Aging) -> None:
     aging.done()
     aging.pass_(CONTENT + DAY)
