@@ -121,5 +121,6 @@ def _event(kind: str, hold: Hold, *, by: str, at: datetime, why: str) -> Event:
 def _there(tx: Tx, kind: Kind, value: str) -> bool:
     """Say whether any message is of that name; a dossier is procedure/reference/year."""
     procedure, _, rest = value.partition("/")
-    named = {"procedure": procedure, "reference": rest.rpartition("/")[0]} if kind == "dossier" else {"value": value}
-    return bool(tx.rows(sql.KNOWN[kind], **named))
+    reference, _, year = rest.rpartition("/")
+    named = {"procedure": procedure, "reference": reference, "year": year} if kind == "dossier" else {}
+    return bool(tx.rows(sql.KNOWN[kind], value=value, **named))

@@ -1,8 +1,9 @@
 """The statements of retention: what is old enough, what is purged, holds, archives, and how far a run came."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, literal, null, or_, select, text, update
+from sqlalchemy import Executable, Select, and_, bindparam, delete, func, insert, literal, null, or_, select, text, update
 
 from gateway.store.tables import (
     ARCHIVES,
@@ -119,13 +120,15 @@ HOLD = select(HOLDS).where(H.id == bindparam("id"))
 IN_FORCE = select(HOLDS).where(text("released_at IS NULL")).order_by(H.id)  # holds_in_force
 EVERY_HOLD = select(HOLDS).order_by(H.id)
 
-# What can be held: messages' primary key, messages_by_reference and messages_by_previous; by party or procedure without an index,
-# where the rules know no such name.
-KNOWN = {
+# What can be held: messages' and dossiers' primary keys, messages_by_reference; by party or procedure without an index, where the rules
+# know no such name.
+KNOWN: Mapping[str, Executable] = {
     "message": select(literal(1)).where(M.id == bindparam("value")),
-    "dossier": select(literal(1)).where(
-        or_(M.reference == bindparam("reference"), M.previous == bindparam("reference")), M.procedure == bindparam("procedure")
-    ).limit(1),
+    "dossier": select(literal(1)).where(DOSSIERS.c.id == bindparam("value")).union_all(
+        select(literal(1)).where(  # what refers to an earlier one belongs to its own as well, as does what was refused
+            M.reference == bindparam("reference"), M.procedure == bindparam("procedure"), M.year == bindparam("year")
+        )
+    ),
     "party": select(literal(1)).where(
         or_(M.sender == bindparam("value"), M.id.in_(select(D.message).where(D.party == bindparam("value"))))
     ).limit(1),

@@ -1,9 +1,12 @@
 """Legal holds: who, why, and on what."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.errors import Conflict, NotValid
-from gateway.testing.aging import DAY, Aging
+from gateway.lifecycle import Delivered
+from gateway.testing.aging import CONTENT, DAY, Aging
 from gateway.testing.entries import START
 
 # --- holds -----------------------------------------------------------------------------------------------------------------
@@ -44,9 +47,31 @@ def test_hold_is_released_once(aging: Aging) -> None:
         aging.holds.release("unknown", by="lan", reason="x")
 
 
+@pytest.mark.parametrize("value", ["P1/R1/2025", "P1/R2/2026"])
+def test_dossier_that_a_message_continues_is_held_and_its_own_too(aging: Aging, value: str) -> None:
+    entry = aging.entry(reference="R2")
+    subject = replace(entry.envelope.header.subject, previous="R1", previous_year="2025")
+    header = replace(entry.envelope.header, subject=subject)
+    aging.outbox.record(replace(entry, envelope=replace(entry.envelope, header=header)))
+    aging.end(Delivered())
+    aging.holds.place("dossier", value, by="lan", reason="x")
+    aging.pass_(CONTENT + DAY)
+    aging.run()
+
+    assert not aging.purged(entry)
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [("message", "0198f3c2-6b20-7d01-8e77-000000000000"), ("party", "X"), ("procedure", "X"), ("dossier", "P1/R9/2026"), ("dossier", "x")],
+    [
+        ("message", "0198f3c2-6b20-7d01-8e77-000000000000"),
+        ("party", "X"),
+        ("procedure", "X"),
+        ("dossier", "P1/R9/2026"),
+        ("dossier", "P1/R1/2025"),  # of another year
+        ("dossier", "P1/R1"),
+        ("dossier", "x"),
+    ],
 )
 def test_nothing_cannot_be_held(aging: Aging, kind: str, value: str) -> None:
     aging.done()
