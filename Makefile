@@ -10,6 +10,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 JSON_OPTION = $(if $(filter 1,$(JSON)),--json,)
 LOCK = compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml
 BENCHMARKS := intake end-to-end attachments trust ledger
+COMMA := ,
+# the documents of several benchmarks become one, an array
+AS_ONE = $(if $(and $(JSON_OPTION),$(word 2,$(BENCHMARKS))),| paste -sd '$(COMMA)' - | sed 's/.*/[&]/')
 RUNS ?= 100
 ROUNDS ?= 10
 SEED ?= 1
@@ -62,8 +65,8 @@ check: setup ## ruff, mypy --strict, import-linter, bandit
 	@# ruff's S rules are bandit's too and judge low findings, each with its reason in place
 	@$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml gateway adapters
 
-bench: setup ## the figures, as ratios in one run; BENCHMARKS=intake for one of them, JSON=1 for JSON
-	@for name in $(BENCHMARKS); do $(BIN)/nsw bench $$name $(JSON_OPTION); done
+bench: setup ## the figures, as ratios in one run; BENCHMARKS=intake for one of them, JSON=1 for one JSON document
+	@{ code=0; for name in $(BENCHMARKS); do $(BIN)/nsw bench $$name $(JSON_OPTION) || code=$$?; done; exit $$code; } $(AS_ONE)
 
 docs: setup ## write the generated pages, and the examples into the pages that show them
 	@$(BIN)/python docs/generate.py

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 import gateway
+from gateway.errors import Code, Problem, Unavailable
 
-from .output import GOOD, NOT_AVAILABLE, REFUSED, aside, emit, people
+from .output import GOOD, NOT_AVAILABLE, REFUSED, emit, people, refuse
 
 
 def bench(
@@ -20,10 +20,8 @@ def bench(
     """Measure; ends with 0 only if every target is met, 3 where the benchmark is not here."""
     path = Path(gateway.__file__).parents[1] / "benchmarks" / f"{name.replace('-', '_')}.py"
     if not path.is_file():
-        aside().print(f"[red]✗[/] {escape(str(path))} is not here; benchmarks belong to the source tree")
-        raise typer.Exit(NOT_AVAILABLE)
-    result = _load(path).measure()
-    result = {"name": name, **result}
+        refuse(Unavailable(Code.UNAVAILABLE, Problem(text="cli.bench-missing", path=str(path))), as_json=as_json)
+    result = {"name": name, **_load(path).measure()}
     good = all(target["ok"] for target in result["targets"])
     if as_json:
         emit(result)

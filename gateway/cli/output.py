@@ -83,8 +83,8 @@ def say(name: str, /, **values: str) -> str:
 
 
 def emit(document: Mapping[str, Any]) -> None:
-    """Write one JSON document on standard output, in UTF-8 whatever the terminal speaks; what it would obey is escaped."""
-    text = json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n"
+    """Write one JSON document on standard output, indented for a terminal only, in UTF-8 whatever that speaks; what it obeys is escaped."""
+    text = json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str) + "\n"
     write(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "backslashreplace"))
 
 

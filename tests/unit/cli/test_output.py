@@ -64,3 +64,11 @@ def test_json_escapes_what_a_terminal_obeys_and_stays_the_same_document(capfdbin
     assert json.loads(written) == document
     assert "đúng" in written
     assert not set(OBEYED) & set(written)
+
+
+def test_json_for_a_program_is_the_one_line_that_is_the_last(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    document = {"ok": True, "steps": [{"name": "hub"}, {"name": "kill"}]}
+
+    emit(document)
+
+    assert [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()] == [document]
