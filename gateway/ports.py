@@ -175,13 +175,6 @@ class Cipher(Protocol):
 # --- the durable middle --------------------------------------------------------------------------------------------
 
 
-class Committer(Protocol):
-    """Runs work in a transaction; returns when it is durable."""
-
-    def __call__(self, work: Callable[[Tx], T]) -> T:
-        """Run and commit; concurrent callers may share one commit. Raises Unavailable where the database is away."""
-
-
 class ChunkStore(Protocol):
     """Holds sealed chunks: under their upload's id while they come, for good under that id and their content's digest."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from gateway.errors import Code, NotValid, Problem
@@ -41,11 +40,10 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How the ledger stands: leaves in the tree, those that wait, since when, and the last signed head."""
+    """How the ledger stands: leaves in the tree, those that wait, and the last signed head."""
 
     size: int
     unsealed: int
-    oldest_unsealed: datetime | None
     head: SignedHead | None
 
 
@@ -96,11 +94,10 @@ class Ledger:
 
         def work(tx: Tx) -> Standing:
             last, signed = tx.rows(sql.LAST), tx.rows(sql.LAST_SIGNED)
-            ((unsealed, oldest),) = tx.rows(sql.COUNT_UNSEALED)
+            ((unsealed,),) = tx.rows(sql.COUNT_UNSEALED)
             return Standing(
                 size=last[0][0] if last else 0,
                 unsealed=unsealed,
-                oldest_unsealed=None if oldest is None else from_micros(oldest),
                 head=signed_head(signed[0]) if signed else None,
             )
 

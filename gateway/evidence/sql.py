@@ -17,7 +17,7 @@ _NUMBERED = (  # ledger_unsealed
     .subquery("numbered")
 )
 SEAL = update(LEDGER).where(L.id == _NUMBERED.c.id).values(position=bindparam("size") + _NUMBERED.c.number).returning(L.position, L.leaf)
-COUNT_UNSEALED = select(func.count(), func.min(L.at)).select_from(LEDGER).where(text("position IS NULL"))  # ledger_unsealed
+COUNT_UNSEALED = select(func.count()).select_from(LEDGER).where(text("position IS NULL"))  # ledger_unsealed
 
 # ledger_tiles' primary key
 TILE = select(T.hashes).where(T.level == bindparam("level"), T.number == bindparam("number"))

@@ -73,7 +73,6 @@ JOB_MOVES: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
         JobState.EXPIRED: frozenset(),
     }
 )
-JOB_ENDED = frozenset(state for state, moves in JOB_MOVES.items() if not moves)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

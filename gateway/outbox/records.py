@@ -54,11 +54,6 @@ def write_problems(problems: Iterable[Problem]) -> str:
     return write([_told(p) for p in problems])
 
 
-def read_problems(text: str | None) -> tuple[Problem, ...]:
-    """Read what write_problems wrote."""
-    return tuple(Problem(**p) for p in json.loads(text or "[]"))
-
-
 def write_map(values: Mapping[str, str]) -> str:
     """Write a flat mapping as JSON, its keys in order."""
     return write(dict(sorted(values.items())))

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -470,6 +470,3 @@ def _kind_of(value: object) -> str:
         (bool, "true/false"), (int, "number"), (float, "number"), (str, "text"), (list, "list"), (dict, "table"), (date, "date"),
     )  # fmt: skip
     return next((word for kind, word in kinds if isinstance(value, kind)), "?")
-
-
-Reader = Callable[[Mapping[str, object]], Form | list[Fault]]

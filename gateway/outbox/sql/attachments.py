@@ -2,7 +2,7 @@
 
 from sqlalchemy import bindparam, case, delete, insert, literal, null, or_, select, text, update
 
-from gateway.store.tables import CHUNKS, CONTENTS, LINKS, MESSAGES, UPLOADS
+from gateway.store.tables import CHUNKS, CONTENTS, LINKS, UPLOADS
 
 C, K, L, U = CONTENTS.c, CHUNKS.c, LINKS.c, UPLOADS.c
 _LINKED = select(literal(1)).where(L.digest == C.digest).exists()  # attachments_by_digest
@@ -69,7 +69,6 @@ MOVE = (
 LINK = insert(LINKS).values({c.name: bindparam(c.name) for c in L})
 LINKED = select(L.number, L.digest, L.sha256, L.size, L.label).where(L.message == bindparam("message")).order_by(L.number)
 UNLINK = delete(LINKS).where(L.message == bindparam("message"))
-COUNTED = select(MESSAGES.c.attachments).where(MESSAGES.c.id == bindparam("message"))
 
 # --- chunks; by their primary key ------------------------------------------------------------------------------------
 

@@ -221,4 +221,3 @@ CATCH_UP = (
     .where(text("due_at IS NOT NULL"), D.due_at > bindparam("now"), D.updated_at > bindparam("now"))
     .values(due_at=bindparam("now"), updated_at=bindparam("now"))
 )
-COUNT_OPEN = select(func.count()).select_from(DELIVERIES).where(text("open = 1"))
