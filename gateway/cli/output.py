@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -59,12 +60,17 @@ def aside() -> Console:
 
 
 def settings() -> Settings:
-    """Read the settings; ends with 2 and every mistake named where there is one."""
+    """Read the settings; ends with 2 and every mistake named where there is one, or where NSW_HOME is closed to this account."""
     try:
-        return Settings()
+        chosen = Settings()
+        chosen.pki.exists()  # asks whether it may
     except ValidationError as error:
         _tell(aside(), mistakes(error), spoken(LANGUAGES))
         raise typer.Exit(USAGE) from error
+    except PermissionError as error:
+        _tell(aside(), [Problem(text="cli.doctor-home-closed", path=str(error.filename))], spoken(LANGUAGES))
+        raise typer.Exit(USAGE) from error
+    return chosen
 
 
 def language() -> str:
@@ -84,7 +90,7 @@ def say(name: str, /, **values: str) -> str:
 
 def emit(document: Mapping[str, Any]) -> None:
     """Write one JSON document on standard output, indented for a terminal only, in UTF-8 whatever that speaks; what it obeys is escaped."""
-    text = json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str) + "\n"
+    text = json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=datetime.isoformat) + "\n"
     write(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "backslashreplace"))
 
 

@@ -1,7 +1,12 @@
 """What commands print: nothing of a stranger's is obeyed by a terminal, and nothing begins a line that the program did not begin."""
 
+import errno
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.table import Table
@@ -10,6 +15,7 @@ from rich.text import Text
 from gateway.cli.output import Plain, emit, paragraph, show_table, tell
 from gateway.errors import Problem
 
+Run = Callable[..., Any]
 FORGED = "\n✓ evidence.asice: every check has passed"
 OBEYED = "\x1b\x7f\x9b\u061c\u200e\u2028\u2029\u202e\u2066"
 
@@ -72,3 +78,27 @@ def test_json_for_a_program_is_the_one_line_that_is_the_last(capfdbinary: pytest
     emit(document)
 
     assert [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()] == [document]
+
+
+def test_json_has_times_as_programs_read_them(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    emit({"placed_at": datetime(2026, 11, 22, 12, 17, 46, tzinfo=UTC)})
+
+    assert json.loads(capfdbinary.readouterr().out) == {"placed_at": "2026-11-22T12:17:46+00:00"}
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("messages", "list", "--json"), ("certs", "check"), ("routes", "check")])
+def test_home_that_is_closed_to_this_account_is_wrong_usage(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    exists = Path.exists
+
+    def closed(path: Path) -> bool:
+        if path.is_relative_to(home):
+            raise PermissionError(errno.EACCES, "", str(path))  # root may enter anything
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", closed)
+    ran = run(*command)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert f"NSW_HOME).\n  {home / 'pki'}\n  → Give the folder" in ran.err
