@@ -5,6 +5,7 @@ import sys
 from enum import StrEnum
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,7 +87,7 @@ app = typer.Typer(cls=Commands, name="nsw", no_args_is_help=True, add_completion
 
 def _say_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so
     if asked:
-        sys.stdout.write(f"nsw {version('nsw-gateway')}\n")
+        typer.echo(f"nsw {version('nsw-gateway')}")
         raise typer.Exit
 
 
@@ -102,7 +103,10 @@ def main(
 
 
 def run() -> None:
-    """Run the command line; a terminal that lacks a character shows a question mark in its place."""
+    """Run the command line; a terminal that lacks a character shows a question mark in its place, and a closed stream is an empty one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # it is there until the process ends
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # the real streams are text wrappers
     app()

@@ -1,9 +1,12 @@
 """What is wrong with how a command was called, in the language to speak: the library's own words are English."""
 
+import errno
 import re
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import typer
 from pydantic import ValidationError
 from typer.core import TyperArgument, TyperOption
 from typer.exceptions import TyperException
@@ -11,7 +14,8 @@ from typer.exceptions import TyperException
 from gateway.config import wanted
 from gateway.errors import Problem
 
-from .output import USAGE, reject, say
+from .files import reason_of
+from .output import NOT_AVAILABLE, USAGE, aside, reject, say, tell
 
 _NAMED = (  # what the library tells by its words only
     (re.compile(r"No such command '(.*)'"), "cli.usage-command"),
@@ -23,13 +27,23 @@ _NAMED = (  # what the library tells by its words only
 
 @contextmanager
 def told() -> Iterator[None]:
-    """End with 2 and what was wrong where the library finds the command called wrongly; its help passes."""
+    """End with 2 and what was wrong where the library finds the command called wrongly; its help passes.
+
+    Ends with 3 where the system refuses what no command can do without, such as its output on a full disk.
+    """
     try:
         yield
     except TyperException as error:
         if error.exit_code != USAGE or type(error).__name__ == "NoArgsIsHelpError":
             raise
         reject(_problem(error))
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read the output has enough
+            raise
+        with suppress(OSError):  # its words may have nowhere to go either
+            tell(aside(), [Problem(text="cli.system", path=error.filename, values={"reason": reason_of(error)})])
+            sys.stdout.close()  # what is left in it would be tried again at the end
+        raise typer.Exit(NOT_AVAILABLE) from error
 
 
 def _problem(error: TyperException) -> Problem:

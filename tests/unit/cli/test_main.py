@@ -172,3 +172,22 @@ def test_signed_bytes_alone_are_on_standard_output(home: Path, write: Write, pre
     assert ran.stdout.startswith(b"<Envelope>")
     assert ran.stdout.endswith(b"</Envelope>")
     assert ran.stderr
+
+
+def test_output_on_a_full_disk_is_told_of_and_is_no_refusal(home: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "gateway.cli", "--version"],
+            env={"NSW_HOME": str(home), "PATH": os.defpath}, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60,
+        )  # fmt: skip
+
+    assert ran.returncode == 3
+    assert ran.stderr.decode().startswith("✗ Không làm tiếp được: hết dung lượng đĩa.\n  → ")
+
+
+def test_closed_streams_are_empty_ones(home: Path) -> None:
+    command = f"{sys.executable} -m gateway.cli --version <&- >&- 2>&-"
+
+    ran = subprocess.run(["/bin/sh", "-c", command], env={"NSW_HOME": str(home), "PATH": os.defpath}, check=False, timeout=60)
+
+    assert ran.returncode == 0
