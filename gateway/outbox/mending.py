@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import Executable
+
 from gateway.audit import Event
 from gateway.errors import Code, Conflict, NotProven, NotValid, Problem, StaleClaim
 from gateway.lifecycle import State
@@ -85,7 +87,7 @@ class Mending:
             return self.order(order, Choice(ids=(delivery,)), by=by)
 
         def work(tx: Tx) -> None:
-            self._acts.perform(tx, _one(tx, delivery), Word(order=order, by=by))
+            self._acts.perform(tx, _one(tx, delivery, sql.HELD_ONE), Word(order=order, by=by))
 
         self._database.commit(work)
         self._wake()
@@ -249,7 +251,7 @@ class Mending:
 def _batch(tx: Tx, job: Job) -> tuple[list[Row], int]:
     """Choose the next deliveries of a job, and say how far that came."""
     if job.choice.ids:
-        named = (row for delivery in job.choice.ids for row in map(read_row, tx.rows(sql.CHOSEN_ONE, id=delivery)))
+        named = (row for delivery in job.choice.ids for row in map(read_row, tx.rows(sql.HELD_ONE, id=delivery)))
         return sorted(named, key=lambda row: row.position), job.upto
     conditions = job.choice.conditions()
     last = min(job.reached + STRETCH, job.upto)
@@ -295,8 +297,8 @@ def _last(tx: Tx) -> int:
     return last or 0
 
 
-def _one(tx: Tx, delivery: str) -> Row:
-    found = tx.rows(sql.CHOSEN_ONE, id=delivery)
+def _one(tx: Tx, delivery: str, statement: Executable = sql.CHOSEN_ONE) -> Row:
+    found = tx.rows(statement, id=delivery)
     if not found:
         raise NotValid(Code.NOT_FOUND, Problem(text="outbox.no-delivery", values={"delivery": delivery}))
     return read_row(found[0])

@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import text
 
 from gateway.errors import GatewayError
-from gateway.lifecycle import Failed
-from gateway.model import DeliveryId
+from gateway.lifecycle import Failed, State, Step
+from gateway.model import DeliveryId, Request
+from gateway.outbox import mending
 from gateway.outbox.acts import Acts
-from gateway.outbox.orders import Act, Order
+from gateway.outbox.orders import Act, Choice, Order
 from gateway.outbox.payloads import Payloads
 from gateway.outbox.purging import purge
 from gateway.ports import Database
@@ -117,6 +118,37 @@ def test_party_gets_a_message_once_though_two_redirect_it_at_once(two: Two, monk
     assert (before.ended, behind.ended) == ("", "mending.served")
     rows = two.desks[0].queries.deliveries(message=entry.arrival.id).items
     assert sorted(row.party for row in rows) == ["BNN", "NSW", "TCHQ"]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_leaves_at_the_same_moment_is_not_redirected(two: Two, monkeypatch: pytest.MonkeyPatch, *, many: bool) -> None:
+    staff, worker = two.desks
+    delivery = staff.deliver(None)
+    attempt(worker, Failed(code="refused"))  # nothing left, and it waits
+    reading = "_batch" if many else "_one"
+    halt = Halt(getattr(mending, reading))
+    monkeypatch.setattr(mending, reading, halt)
+
+    def order() -> None:
+        if many:
+            staff.mending.order(ELSEWHERE, Choice(party="BNN", state="retrying"), by="key:lan")
+            staff.run()
+        else:
+            redirect(staff, delivery)
+
+    before = Run(order)
+    behind = two.behind(halt, lambda: attempt(worker, Failed(code="timeout")))
+    before.join(WAIT)
+
+    assert (before.ended, behind.ended) == ("", "")
+    assert (staff.row(delivery).state, staff.row(delivery).perhaps_taken) == (State.CANCELLED, False)
+
+
+def attempt(desk: Desk, outcome: Failed) -> None:
+    """Claim the one delivery there is, if nobody holds it, send it, and let it wait."""
+    for claim in desk.outbox.claim({BNN: 1}):
+        desk.outbox.note(claim, Request(endpoint="http://x", action="", body=b"asked"))
+        desk.outbox.settle(claim, Step(to=State.RETRYING, due_at=desk.clock(), counts=True, reason=outcome.code), outcome, None)
 
 
 def test_message_that_is_redirected_is_not_purged_at_the_same_moment(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ JOB_COLUMNS = tuple(c.name for c in JOBS.c)
 
 _CHOSEN = select(D.position, D.id, D.message, D.party, D.route, D.state, D.reference, D.cause, D.dossier, D.corrections, D.perhaps_taken)
 CHOSEN_ONE = _CHOSEN.where(D.id == bindparam("id"))  # deliveries' unique id
+HELD_ONE = CHOSEN_ONE.with_for_update()  # until the commit: nobody claims, sends and settles it while staff's act is under way
 LAST = select(func.max(D.position))
 # deliveries_by_message; the party is spelt so that SQLite does not walk all of a party's deliveries instead
 SERVED = select(literal(1)).where(
@@ -34,11 +35,12 @@ CORRECT = (
 
 @cache
 def chosen(names: frozenset[str]) -> Select[Any]:
-    """Choose by these conditions within a stretch of positions, which bounds what one look costs; deliveries' primary key."""
+    """Choose, and hold, by these conditions within a stretch of positions, which bounds what one look costs; deliveries' primary key."""
     return (
         _CHOSEN.where(D.position > bindparam("after"), D.position <= bindparam("last"), *_conditions(names))
         .order_by(D.position)
         .limit(bindparam("rows"))
+        .with_for_update()
     )
 
 
