@@ -97,7 +97,7 @@ def forecast(database: Database, sizes: Mapping[str, int], schedule: Schedule, *
             kept=round(kept),
             purged=round(contents),
             archives=archives,
-            archive_bytes=archived,
+            archive_bytes=int(archived),
         )
 
     return database.read(work)

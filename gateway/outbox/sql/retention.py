@@ -106,7 +106,6 @@ KEEP_TURN = update(RUN).where(RUN.c.name == "run", RUN.c.holder == bindparam("me
 END_TURN = update(RUN).where(RUN.c.name == "run", RUN.c.holder == bindparam("me")).values(holder="", until=0, ended_at=bindparam("now"))
 FIRST_TURN = text("INSERT INTO retention_run (name, holder, until) VALUES ('run', '', 0) ON CONFLICT DO NOTHING")
 TURN = select(RUN.c.holder).where(RUN.c.name == "run").with_for_update()  # what is being purged is gone when this gives an answer
-ENDED_AT = select(RUN.c.ended_at).where(RUN.c.name == "run")
 
 # --- holds ---------------------------------------------------------------------------------------------------------------
 
@@ -153,4 +152,3 @@ NOTE_REMOVED = update(ARCHIVES).where(A.id == bindparam("archived"), A.removed_a
 # Given up, and the file perhaps still there; reads every archive there ever was, once a run.
 GIVEN_UP = select(A.id, A.path).where(A.removed_at.is_not(None), A.path != literal("")).order_by(A.id)
 NOTE_GONE = update(ARCHIVES).where(A.id == bindparam("archived")).values(path="")
-KEPT_ARCHIVES = select(func.count(), func.coalesce(func.sum(A.size), 0)).where(text("removed_at IS NULL"))

@@ -109,6 +109,7 @@ def test_size_tells_growth_and_what_is_to_come(run: Run, url: str) -> None:
     assert {table["kind"] for table in plain["tables"]} >= {"content", "record", "ledger"}
     assert ahead["forecast"].keys() == {"at", "bytes", "kept", "purged", "archives", "archive_bytes"}
     assert ahead["forecast"]["bytes"] == ahead["bytes"]
+    assert ahead["forecast"]["archive_bytes"] == 0
     assert "The last four weeks brought" in run("db", "size", "--forecast", "90d").out
     assert url
 
