@@ -80,7 +80,7 @@ def read_key(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return path.read_text("utf-8").strip()
+        return path.read_text("utf-8-sig").strip()  # Windows editors begin a file with a mark
     except (OSError, UnicodeError) as error:
         raise Unavailable(Code.RULES, Problem(text="ledger.witness-key", path=str(path))) from error
 

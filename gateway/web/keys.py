@@ -73,7 +73,7 @@ def read_keys(text: str, *, place: str) -> tuple[ApiKey, ...]:
 def read_file(path: Path) -> tuple[ApiKey, ...]:
     """Read a file of keys; raises GatewayError(RULES) where it cannot be read, or with every line that is wrong."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # Windows editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise GatewayError(Code.RULES, Problem(text="web.keys-unreadable", path=str(path))) from error
     return read_keys(text, place=str(path))

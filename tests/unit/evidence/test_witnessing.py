@@ -183,8 +183,9 @@ def test_the_key_goes_along(carry: Run, desk: Desk, tree: Tree) -> None:
     assert desk.keys == ["secret", "secret"]
 
 
-def test_the_key_for_the_witness_is_read_from_its_file(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("secret\n", "utf-8")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_the_key_for_the_witness_is_read_from_its_file(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "key").write_text("secret\n", encoding)
 
     assert (read_key(None), read_key(tmp_path / "key")) == ("", "secret")
     with pytest.raises(Unavailable):

@@ -72,6 +72,15 @@ def test_missing_key_file_is_refused(tmp_path: Path) -> None:
         _file(tmp_path / "none")
 
 
+def test_mark_with_which_windows_begins_a_file_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(_line("portal", "a"), "utf-8-sig")
+
+    found = _file(tmp_path / "keys").find("a")
+
+    assert found
+    assert found.name == "portal"
+
+
 def test_key_file_finds_who_presents_a_key(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     _write(path, _line("a", "one"), _line("b", "two"), at=1)
