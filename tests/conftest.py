@@ -13,16 +13,24 @@ from gateway.testing.journey import Traveller
 from gateway.testing.postgres import NoServerError, Server, fresh_database, serving
 from gateway.testing.world import World
 
+OUTSIDE = Path(os.environ.get("NSW_OUTSIDE_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
 
 @pytest.fixture(scope="session")
 def outside() -> Path:
     """Find the outside test data; without it a test is skipped, and in CI it fails."""
-    named = os.environ.get("NSW_OUTSIDE_DATA")
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        reason = f"the outside test data is not at {folder}; set NSW_OUTSIDE_DATA"
+    if not OUTSIDE.is_dir():
+        reason = f"the outside test data is not at {OUTSIDE}; set NSW_OUTSIDE_DATA"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    return folder
+    return OUTSIDE
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test each hostile document of the outside data as its `attack`, or only those with a DOCTYPE as its `doctype`."""
+    for name in {"attack", "doctype"}.intersection(metafunc.fixturenames):
+        files = sorted(p for p in (OUTSIDE / "xml-attacks").rglob("*") if p.suffix in {".xml", ".xsd", ".xsl"})
+        found = [p for p in files if name == "attack" or b"<!DOCTYPE" in p.read_bytes()]
+        metafunc.parametrize(name, found, ids=[p.name for p in found])
 
 
 @pytest.fixture(scope="session")

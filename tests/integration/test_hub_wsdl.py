@@ -1,6 +1,5 @@
 """Our description of the IPPC hub beside the hub's own: every operation and every type of ours, and what we write against theirs."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,25 +148,14 @@ def narrows(ours: Shape, theirs: Shape, path: str = "") -> Iterator[str]:
 # --- the two descriptions ------------------------------------------------------------------------------------------
 
 
-def outside() -> Path:
-    named = os.environ.get("NSW_OUTSIDE_DATA")
-    folder = (Path(named) if named else Path(__file__).parents[3] / "shared" / "data") / "ephyto-hub"
-    if not folder.is_dir():
-        reason = f"the outside test data is not at {folder}; set NSW_OUTSIDE_DATA"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder
+@pytest.fixture(scope="module")
+def theirs(outside: Path) -> Description:
+    return Description(outside / "ephyto-hub" / "ephyto-prod.wsdl")
 
 
 @pytest.fixture(scope="module")
-def theirs() -> Description:
-    return Description(outside() / "ephyto-prod.wsdl")
-
-
-@pytest.fixture(scope="module")
-def their_schema() -> etree.XMLSchema:
-    return etree.XMLSchema(file=str(outside() / "schemas-extracted" / "all.xsd"))
+def their_schema(outside: Path) -> etree.XMLSchema:
+    return etree.XMLSchema(file=str(outside / "ephyto-hub" / "schemas-extracted" / "all.xsd"))
 
 
 OURS = Description(specification())
@@ -248,8 +236,8 @@ def test_what_we_send_is_valid_by_our_schema(payload: bytes) -> None:
     schema.assertValid(mapping.sps_certificate(certificate(payload)))
 
 
-def test_hubs_own_wsdl_reads_what_ours_wrote() -> None:
-    theirs = Codec(outside() / "ephyto-prod.wsdl")
+def test_hubs_own_wsdl_reads_what_ours_wrote(outside: Path) -> None:
+    theirs = Codec(outside / "ephyto-hub" / "ephyto-prod.wsdl")
     route = builders.route(builders.party("IPPC", adapter="ephyto_hub"))
 
     call = theirs.decode(ADAPTER.poll("4711", route).body)

@@ -10,7 +10,6 @@ import pytest
 
 from gateway.testing.signing import Bench, make_bench
 
-REPOSITORY = Path(__file__).parents[2]
 JVM = Path(__file__).parent / "jvm"  # Java programs
 
 
@@ -24,15 +23,6 @@ def missing(what: str) -> None:
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return make_bench(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="session")
-def outside() -> Path:
-    """The folder of outside test data."""
-    folder = Path(os.environ.get("NSW_OUTSIDE_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not folder.is_dir():
-        missing(f"no outside test data at {folder} (NSW_OUTSIDE_DATA)")
-    return folder
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""Where the outside data is, and envelopes to read: one as a portal writes it, with both signatures' places."""
-
-import os
-from pathlib import Path
+"""An envelope to read: as a portal writes it, with both signatures' places."""
 
 import pytest
 
@@ -32,14 +29,3 @@ ENVELOPE = f"""<?xml version="1.0" encoding="UTF-8"?>
 @pytest.fixture
 def envelope() -> bytes:
     return ENVELOPE.encode()
-
-
-@pytest.fixture(scope="session")
-def outside() -> Path:
-    folder = Path(os.environ.get("NSW_OUTSIDE_DATA", Path(__file__).parents[4] / "shared" / "data"))
-    if not folder.is_dir():
-        reason = f"the outside data is not at {folder}; set NSW_OUTSIDE_DATA"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder

@@ -1,6 +1,5 @@
 """Schemas and messages that were not written for this project: installed, compiled and judged as their results say."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from gateway.xml.install import install
 from gateway.xml.parse import parse
 from gateway.xml.schemas import Schemas
 
-OUTSIDE = Path(os.environ.get("NSW_OUTSIDE_DATA", Path(__file__).parents[4] / "shared" / "data"))
 SETS = {
     "wco-dec": "schemas",
     "ubl23": "schemas",
@@ -21,16 +19,6 @@ SETS = {
 }
 # libxml2 alone refuses these for white space around a date, which the standard allows
 ALLOWED_BY_THE_STANDARD = {"inventory-linking/TT_EX038a__Movement_Messages__Exports_Movement_Request.xml"}
-
-
-@pytest.fixture(scope="module")
-def outside() -> Path:
-    if not OUTSIDE.is_dir():
-        reason = f"the outside test data is not at {OUTSIDE}; set NSW_OUTSIDE_DATA"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return OUTSIDE
 
 
 def pack(name: str, outside: Path, into: Path) -> Schemas:
