@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from gateway.config import Settings
-from gateway.errors import GatewayError
+from gateway.errors import Code, GatewayError, Problem, Unavailable
 from gateway.testing.journey import Played, play
 from gateway.testing.process import NotReadyError
 from gateway.testing.world import World
 
-from .output import GOOD, NOT_AVAILABLE, REFUSED, aside, emit, language, people, refuse, say, settings
+from .output import GOOD, REFUSED, aside, emit, language, people, refuse, say, settings
 
 
 def demo(
@@ -32,20 +32,20 @@ def demo(
     """Play the journey; ends with 0 only if every step was seen from outside."""
     chosen, spoken = settings(), {"NSW_LANGUAGE": language()}
     os.umask(0o077)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does: ends what was started, and leaves no folder behind
     home = chosen.home.absolute() if stay else Path(tempfile.mkdtemp(prefix="nsw-demo-"))
     try:
         world = World(home, port=_port(chosen), environment={**spoken, **_own(chosen)}) if stay else World(home, environment=spoken)
-        code = _play(world, stay=stay, as_json=as_json)
+        raise typer.Exit(_play(world, stay=stay, as_json=as_json))
     except NotReadyError as error:
         for line in str(error).splitlines():
             aside().print(line, markup=False)
-        code = NOT_AVAILABLE
+        refuse(Unavailable(Code.UNAVAILABLE, Problem(text="cli.demo-not-ready")), as_json=as_json)
     except GatewayError as error:
         refuse(error, as_json=as_json, ours=True)
     finally:
         if not stay:
             shutil.rmtree(home, ignore_errors=True)
-    raise typer.Exit(code)
 
 
 def _own(chosen: Settings) -> Mapping[str, str]:
