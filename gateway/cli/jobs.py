@@ -1,5 +1,6 @@
 """nsw deliveries jobs, approve, pause, resume, stop: what was ordered for many deliveries, and its carrying out with progress."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
@@ -19,7 +20,7 @@ from gateway.outbox.orders import Job, JobState
 from gateway.web.api.orders import job_view
 
 from .asking import asker
-from .output import REFUSED, AsJson, aside, emit, language, people, refuse, say, settings
+from .output import REFUSED, AsJson, aside, emit, language, paragraph, people, refuse, say, settings
 from .pages import Cursor, Limit, print_page
 from .story import when
 
@@ -90,6 +91,7 @@ def print_job(job: Job, *, as_json: bool) -> None:
     console = people()
     counts = {"total": str(job.total), "done": str(job.done), "skipped": str(job.skipped)}
     console.print(Text(say("deliveries-job", act=job.order.act, state=say(f"job-{job.state}"), **counts)), Text(job.id, style="dim"))
+    paragraph(console, Text(_command(job), style="dim"), indent=2, hanging=2)
     print_skips(console, job.skips)
     if job.state is JobState.PROPOSED and job.expires_at:
         console.print(Text("→ " + say("deliveries-proposed", at=when(job.expires_at), job=job.id), style="cyan"))
@@ -117,6 +119,17 @@ def _steer(act: Callable[[Store], Job], *, as_json: bool) -> None:
     except GatewayError as error:
         refuse(error, as_json=as_json)
     print_job(job, as_json=as_json)
+
+
+def _command(job: Job) -> str:
+    """Write an order as the command that gives it: whoever is to approve it sees all that is meant."""
+    order, corrected = job.order, job.order.corrections
+    chosen = {} if job.choice.ids else job_view(job).choice
+    changed = {"receiver": corrected.get("receiver"), "header-version": corrected.get("version")}
+    options = {**chosen, "to": order.party, "to-route": order.route, **changed, "reason": order.reason}
+    given = [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
+    duplicate = ["--accept-duplicate"] if order.accept_duplicate else []
+    return shlex.join(["nsw", "deliveries", order.act, *job.choice.ids, *given, *duplicate])
 
 
 @contextmanager

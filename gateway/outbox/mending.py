@@ -128,8 +128,13 @@ class Mending:
     # --- jobs ------------------------------------------------------------------------------------------------------
 
     def job(self, job: str) -> Job:
-        """Find a job; raises NotValid where there is none."""
-        return self._database.read(lambda tx: _found(tx, job))
+        """Find a job, of a proposal with the number of deliveries it means now; raises NotValid where there is none."""
+
+        def read(tx: Tx) -> Job:
+            found = _found(tx, job)
+            return replace(found, total=_count(tx, found.choice, found.upto)) if found.state is JobState.PROPOSED else found
+
+        return self._database.read(read)
 
     def jobs(self, *, state: JobState | None = None, before: str = NEWEST, limit: int = 50) -> Page[Job]:
         """List jobs, newest first."""
@@ -139,7 +144,7 @@ class Mending:
         return Page(items=items, next_cursor=items[-1].id if len(rows) > limit else None)
 
     def approve(self, job: str, *, by: str) -> Job:
-        """Let a proposal run. Raises NotProven for whoever proposed it, Conflict where it is none or came too late."""
+        """Let a proposal run, for what it means now. Raises NotProven for whoever proposed it, Conflict where it is none or too late."""
 
         def allow(tx: Tx, found: Job) -> None:
             if found.proposed_by == by:
@@ -147,7 +152,8 @@ class Mending:
             if found.expires_at is not None and found.expires_at <= tx.now():
                 raise Conflict(Code.CONFLICT, Problem(text="mending.expired", values={"job": job}))
 
-        return self._move_job(job, JobState.RUNNING, by=by, kind="job.approved", only=JobState.PROPOSED, allow=allow)
+        total = self.job(job).total
+        return self._move_job(job, JobState.RUNNING, by=by, kind="job.approved", only=JobState.PROPOSED, allow=allow, total=total)
 
     def pause(self, job: str, *, by: str) -> Job:
         """Let a job rest after the batch under way; raises Conflict where it does not run."""
@@ -170,6 +176,7 @@ class Mending:
         kind: str,
         only: JobState | None = None,
         allow: Callable[[Tx, Job], None] = lambda _tx, _job: None,
+        total: int | None = None,
     ) -> Job:
         def work(tx: Tx) -> Job:
             found = _found(tx, job)
@@ -177,7 +184,7 @@ class Mending:
                 raise _job_state(found, to)
             allow(tx, found)
             approver = by if kind == "job.approved" else None
-            values = {"from": found.state.value, "to": to.value, "approver": approver}
+            values = {"from": found.state.value, "to": to.value, "approver": approver, "counted": total}
             if not tx.changed(sql.MOVE_JOB, job=job, now=to_micros(tx.now()), **values):
                 raise _job_state(found, to)
             _tell(tx, kind, found, by=by, done=str(found.done))
@@ -275,7 +282,7 @@ def _advanced(job: Job, *, rows: int, skips: Mapping[str, int], reached: int) ->
 
 def _expire(tx: Tx, overdue: Iterable[Job]) -> None:
     for job in overdue:
-        values = {"from": JobState.PROPOSED.value, "to": JobState.EXPIRED.value, "approver": None}
+        values = {"from": JobState.PROPOSED.value, "to": JobState.EXPIRED.value, "approver": None, "counted": None}
         if tx.changed(sql.MOVE_JOB, job=job.id, now=to_micros(tx.now()), **values):
             _tell(tx, "job.expired", job)
 

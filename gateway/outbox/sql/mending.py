@@ -85,6 +85,7 @@ MOVE_JOB = (
     .values(
         state=bindparam("to"),
         approved_by=func.coalesce(bindparam("approver"), J.approved_by),
+        total=func.coalesce(bindparam("counted", type_=J.total.type), J.total),
         token=null(),
         lease_until=null(),
         updated_at=bindparam("now"),

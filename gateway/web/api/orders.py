@@ -157,7 +157,8 @@ class JobView(View):
     party: str = Field(description="of a redirect", examples=[""])
     route: str = Field(examples=[""])
     corrections: dict[str, str] = Field(examples=[{}])
-    total: int = Field(description="deliveries when it was ordered", examples=[1204])
+    accept_duplicate: bool = Field(description="done though the party may have the message already", examples=[False])
+    total: int = Field(description="deliveries when it was ordered or approved; of a proposal, now", examples=[1204])
     done: int = Field(examples=[500])
     skipped: int = Field(description="passed over", examples=[3])
     skips: list[Skip]
@@ -187,6 +188,7 @@ def job_view(job: Job) -> JobView:
         party=order.party,
         route=order.route,
         corrections=dict(order.corrections),
+        accept_duplicate=order.accept_duplicate,
         skips=[_skip(code, count) for code, count in job.skips.items()],
     )
 

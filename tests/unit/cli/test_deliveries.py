@@ -1,6 +1,7 @@
 """nsw deliveries: one delivery's history, each act on one or many, and jobs that a second person approves."""
 
 import pwd
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -334,6 +335,20 @@ def test_people_are_told_who_must_approve(beside: Run, ids: list[str], monkeypat
 
     assert "nsw deliveries approve " in out
     assert state(beside, ids[0]) == "dead"
+
+
+def test_whoever_approves_is_shown_the_order_as_it_was_given(beside: Run, ids: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_FOUR_EYES", "all")
+    redirected = ("redirect", ids[0], "--to", "BNN", "--reason", REASON, "--accept-duplicate")
+    corrected = ("correct", "--party", "TCHQ", "--state", "dead", "--since", "2026-01-01", "--receiver", "TCHQ", "--header-version", "2.0")
+    jobs = [beside("deliveries", *given, "--json").json for given in (redirected, corrected)]
+
+    one, many = (beside("deliveries", "jobs", job["id"]).out for job in jobs)
+
+    assert shlex.join(["nsw", "deliveries", *redirected]) in one
+    assert [job["accept_duplicate"] for job in jobs] == [True, False]
+    for option in ("correct", "--party TCHQ", "--state dead", "--since 2026-01-01T", "--receiver TCHQ", "--header-version 2.0"):
+        assert option in many
 
 
 def test_replay_of_a_message_is_no_way_around_it(beside: Run, ids: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -308,6 +308,21 @@ def test_proposal_waits_until_another_person_approves(desk: Desk) -> None:
         careful.approve(job.id, by="key:hoa")
 
 
+def test_whoever_approves_sees_how_many_are_meant_by_now(desk: Desk) -> None:
+    careful = desk.with_eyes(FourEyes.BULK)
+    first, late = desk.deliver(), desk.deliver(None)
+    proposed = careful.order(Order(act=Act.REPLAY), Choice(party="BNN"), by="key:lan")
+    (claim,) = desk.outbox.claim({BNN: 1})
+    desk.settle(claim, DEAD)
+
+    shown, approved = careful.job(proposed.id), careful.approve(proposed.id, by="key:hoa")
+    desk.run(careful)
+
+    assert [job.total for job in (proposed, shown, approved)] == [1, 2, 2]
+    assert (careful.job(proposed.id).done, careful.job(proposed.id).total) == (2, 2)
+    assert [desk.row(delivery).state for delivery in (first, late)] == [State.QUEUED] * 2
+
+
 def test_only_acts_on_many_wait_under_bulk(desk: Desk) -> None:
     delivery = desk.deliver()
 
