@@ -1,4 +1,4 @@
-"""Times that operators are told agree with those that the program keeps."""
+"""What operators are told, and the service is given, agrees with what the program keeps and needs."""
 
 import re
 from pathlib import Path
@@ -24,6 +24,19 @@ def test_the_service_waits_longer_than_a_process_takes_to_stop() -> None:
     [waits] = re.findall(r"^TimeoutStopSec=(\d+)$", (ROOT / "deploy/nsw-gateway.service").read_text("utf-8"), re.MULTILINE)
 
     assert int(waits) > max(DRAIN_SECONDS, MAX_TIMEOUT.total_seconds()) + COMMIT_SECONDS
+
+
+def test_the_service_is_started_again_until_the_database_is_there() -> None:
+    unit = (ROOT / "deploy/nsw-gateway.service").read_text("utf-8").splitlines()
+
+    assert {"Restart=always", "RestartPreventExitStatus=2", "StartLimitIntervalSec=0"} <= set(unit)  # it ends with 3 while there is none
+
+
+def test_the_service_may_choose_its_core() -> None:
+    unit = (ROOT / "deploy/nsw-gateway.service").read_text("utf-8").splitlines()
+    filters = [line for line in unit if line.startswith("SystemCallFilter=")]
+
+    assert filters[-1] == "SystemCallFilter=sched_setaffinity"  # which @resources takes away before
 
 
 def test_what_a_dead_process_held_is_taken_over_within_the_time_that_is_told() -> None:
