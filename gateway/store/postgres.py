@@ -53,11 +53,9 @@ SET idle_in_transaction_session_timeout = '60s';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """
 TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-BEGIN, COMMIT, ROLLBACK = "BEGIN", "COMMIT", "ROLLBACK"
-BEGIN_SHARED = f"BEGIN; SET LOCAL lock_timeout = {SHARED_LOCK_MS}; SAVEPOINT work"
-NEXT, UNDO = "RELEASE work; SAVEPOINT work", "ROLLBACK TO work"
-
+BEGIN, COMMIT = "BEGIN", "COMMIT"
 IN_THE_WAY = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)  # nothing happened; trying again helps
+AGAIN = (*IN_THE_WAY, errors.UniqueViolation)  # a row that another process wrote first: run again, a work sees it
 DEFECTS = (psycopg.IntegrityError, psycopg.DataError)  # a work's own mistakes, which say nothing about the database
 
 
@@ -158,15 +156,15 @@ class Line:
 class PostgresTx:
     """A transaction on one connection; `clock` tells its time, or where there is none the server.
 
-    One that has not `begun` sends its BEGIN along with its first statement: a round trip less.
+    What is `opening` it travels with its first statement: a round trip less.
     """
 
-    def __init__(self, connection: Connection, clock: Clock | None, *, begun: bool = True) -> None:
+    def __init__(self, connection: Connection, clock: Clock | None, *, opening: Sequence[str] = ()) -> None:
         self._connection = connection
         self._clock = clock or connection.time
         self._now: datetime | None = None
-        self._unsent: list[Statement] = [] if begun else [(BEGIN, None, None)]
-        self.begun = begun  # the server has answered: from now on a lost connection is a lost transaction
+        self._unsent: list[Statement] = [(statement, None, None) for statement in opening]
+        self.begun = not opening  # the server has answered: from now on a lost connection is a lost transaction
 
     def rows(self, statement: Executable, **values: object) -> list[tuple[Any, ...]]:
         """Run a statement and give its rows."""
@@ -278,77 +276,51 @@ class PostgresDatabase:
         return work(PostgresTx(line.connection(), self._clock))  # it broke since it was last used; reading again harms nothing
 
     def _commit_together(self, line: Line, batch: Sequence[Work]) -> None:
-        """Commit a batch; where other transactions are in its way, each work by itself, so that none waits while it holds others up."""
+        """Commit a batch; where one of several works raises, each by itself: none is undone for another, none holds others up and waits."""
         with _translated():
-            try:
-                self._commit_once(line, batch)
-            except IN_THE_WAY:
+            if len(batch) == 1 or self._commit_once(line, batch) is not None:
                 for work in batch:
                     self._commit_alone(line, work)
 
     def _commit_alone(self, line: Line, work: Work) -> None:
-        tries = TRIES
-        while tries and not work.done:
-            tries -= 1
-            try:
-                self._commit_once(line, [work])
-            except IN_THE_WAY as error:
-                work.failure = _translate(error)
+        tries, error = TRIES, self._commit_once(line, [work])
+        while tries > 1 and isinstance(error, AGAIN):
+            tries, error = tries - 1, self._commit_once(line, [work])
+        foreign = isinstance(error, psycopg.Error) and not isinstance(error, DEFECTS)
+        work.failure = _translate(error) if error is not None and foreign else error
         work.done = True
 
-    def _commit_once(self, line: Line, batch: Sequence[Work]) -> None:
-        """Run each work by itself and commit them all; where that fails, none of them happened, or nobody knows."""
-        shared, stood = len(batch) > 1, line.up
-        connection = _begin(line, BEGIN_SHARED) if shared else line.connection()
-        tx = PostgresTx(connection, self._clock, begun=shared)
+    def _commit_once(self, line: Line, batch: Sequence[Work]) -> BaseException | None:
+        """Run works and commit them all; gives what one of them raised, and then none of them happened. Raises where nobody knows."""
+        stood, connection = line.up, line.connection()
+        opening = (BEGIN, f"SET LOCAL lock_timeout = {SHARED_LOCK_MS}") if len(batch) > 1 else (BEGIN,)
+        tx = PostgresTx(connection, self._clock, opening=opening)
         try:
-            for number, work in enumerate(batch):
-                if number:
-                    control(connection, NEXT)
-                _run_alone(connection, tx, work, undo=UNDO if shared else f"{ROLLBACK}; {BEGIN}")
-            _end(connection)
-        except BaseException as error:
+            error = _raised(connection, tx, batch)
+            if error is None:
+                _end(connection)
+            else:
+                connection.rollback()
+        except BaseException as failure:
             _undo(connection)
-            if isinstance(error, psycopg.OperationalError) and stood and not line.up and not tx.begun:
-                self._commit_once(line, batch)  # it broke since it was last used, and was asked nothing yet
-                return
+            if isinstance(failure, psycopg.OperationalError) and stood and not line.up and not tx.begun:
+                return self._commit_once(line, batch)  # it broke since it was last used, and was asked nothing yet
             raise
-        for work in batch:
-            work.done = True
+        return error
 
 
-def _begin(line: Line, beginning: str) -> Connection:
-    """Begin a transaction; a connection that broke since it was last used is made anew, as nothing was asked of it yet."""
-    stood = line.up
+def _raised(connection: Connection, tx: PostgresTx, batch: Sequence[Work]) -> BaseException | None:
+    """Run works, and give what one of them raised; raises itself where the connection is lost."""
     try:
-        control(line.connection(), beginning)
-    except psycopg.OperationalError:
-        if not stood or line.up:
+        for work in batch:
+            work.result = work.run(tx)
+        tx.flush()
+    except BaseException as error:
+        tx.forget()
+        if connection.closed:
             raise
-        control(line.connection(), beginning)
-    return line.connection()
-
-
-def _run_alone(connection: Connection, tx: PostgresTx, work: Work, *, undo: str) -> None:
-    """Run a work so that what it raises undoes itself and not its neighbours.
-
-    A row that another process wrote first is a matter of timing: run again, the work sees it.
-    """
-    for again in (True, False):
-        try:
-            work.result, work.failure = work.run(tx), None
-            tx.flush()
-        except BaseException as error:
-            tx.forget()
-            if connection.closed or isinstance(error, IN_THE_WAY):
-                raise
-            control(connection, undo)
-            foreign = isinstance(error, psycopg.Error) and not isinstance(error, DEFECTS)
-            work.failure = _translate(error) if foreign else error
-            if not (again and isinstance(error, errors.UniqueViolation)):
-                return
-        else:
-            return
+        return error
+    return None
 
 
 def _end(connection: Connection) -> None:
@@ -365,7 +337,7 @@ def _end(connection: Connection) -> None:
 
 def _undo(connection: Connection) -> None:
     try:
-        control(connection, ROLLBACK)
+        connection.rollback()  # the driver's own: it forgets which statements it prepared, of which a failed pipeline may lack some
     except psycopg.Error:
         connection.close()  # whatever it was left in, the next one is new
 

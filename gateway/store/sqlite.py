@@ -22,8 +22,7 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 5  # how long a write waits for a command in another process, and a read for a connection
 READERS = 4  # reading connections kept open
-# A work's own mistakes, which say nothing about the database. Any other error, such as a full disk or a damaged file, means that
-# nothing of a batch can be promised.
+# A work's own mistakes, which say nothing about the database; any other error does, such as a full disk or a damaged file.
 DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -31,7 +30,7 @@ PRAGMAS = (
     "PRAGMA foreign_keys=OFF",  # ours are documentation; retention purges in its own order
     "PRAGMA cache_size=-16384",
     "PRAGMA wal_autocheckpoint=4000",
-    "PRAGMA temp_store=MEMORY",  # savepoints keep what they may have to undo in memory, not in a file
+    "PRAGMA temp_store=MEMORY",  # what a statement may have to undo is kept in memory, not in a file
 )
 
 
@@ -126,36 +125,29 @@ class SqliteDatabase:
         return connection
 
     def _commit_together(self, connection: sqlite3.Connection, batch: Sequence[Work]) -> None:
-        """Run each work in its own savepoint and commit them all; where that fails, none of them happened."""
+        """Commit a batch; where one of several works raises, each by itself, so that none is undone for another."""
+        if not self._commit_once(connection, batch):
+            for work in batch:
+                self._commit_once(connection, [work])
+                work.done = True
+
+    def _commit_once(self, connection: sqlite3.Connection, batch: Sequence[Work]) -> bool:
+        """Run works and commit them all; where that fails, none of them happened. Says False where one of several raised."""
         try:
             connection.execute("BEGIN IMMEDIATE")
             tx = SqliteTx(connection, self._clock)
             for work in batch:
-                _run_alone(connection, tx, work, among=len(batch))
+                work.result = work.run(tx)
             connection.execute("COMMIT")
         except BaseException as error:
             with suppress(sqlite3.Error):  # there is nothing to undo where the database itself is gone
                 connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.DatabaseError):
-                raise _away(error) from error
-            raise
-
-
-def _run_alone(connection: sqlite3.Connection, tx: Tx, work: Work, *, among: int) -> None:
-    """Run a work so that what it raises undoes itself and not its neighbours; a lone work needs no savepoint for that."""
-    if among > 1:
-        connection.execute("SAVEPOINT work")
-    try:
-        work.result = work.run(tx)
-    except BaseException as error:
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, DEFECTS):
-            raise  # disk full, database away or damaged: nothing of this batch can be promised
-        connection.execute("ROLLBACK TO work" if among > 1 else "ROLLBACK")
-        work.failure = error
-        if among == 1:
-            connection.execute("BEGIN IMMEDIATE")  # for the COMMIT that follows
-    if among > 1:
-        connection.execute("RELEASE work")
+            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, DEFECTS):
+                raise _away(error) from error  # nothing of this batch can be promised
+            if len(batch) > 1:
+                return False
+            batch[0].failure = error
+        return True
 
 
 def _away(error: sqlite3.DatabaseError) -> Unavailable:

@@ -241,3 +241,16 @@ def test_what_is_only_written_and_breaks_a_promise_undoes_its_own_work(database:
 
     database.commit(lambda tx: add(tx, "after"))
     assert kinds(database) == ["after"]
+
+
+def test_what_failed_again_and_again_may_be_written_when_it_is_right(database: Database) -> None:
+    def open_dossiers(tx: Tx, *ids: str) -> None:
+        for each in ids:
+            tx.write(text("INSERT INTO dossiers (id, message, updated_at) VALUES (:id, 'm', 1)"), id=each)
+
+    for _ in range(4):
+        with pytest.raises(Exception, match=r"(?i)unique"):
+            database.commit(lambda tx: open_dossiers(tx, "d", "d", "d"))
+    database.commit(lambda tx: open_dossiers(tx, "a", "b"))
+
+    assert database.read(lambda tx: tx.rows(text("SELECT count(*) FROM dossiers"))) == [(2,)]
