@@ -282,10 +282,8 @@ class SqlOutbox:
         if doubts := _move_dossier(tx, entry):
             tx.write(sql.SET_WARNINGS, message=entry.arrival.id, warnings=write_problems((*entry.warnings, *doubts)))
         write_links(tx, links)
-        write_leaf(tx, accepted_event(entry))
-        _insert_deliveries(tx, entry)
-        for name, value in entry.keys:
-            tx.write(sql.INSERT_KEY, name=name, value=value, message=entry.arrival.id)
+        write_leaf(tx, accepted_event(entry), *_insert_deliveries(tx, entry))
+        _insert_keys(tx, entry)
         return None
 
     def _take(self, tx: Tx, positions: Sequence[int], lease: timedelta | None) -> list[Claim]:
@@ -408,8 +406,9 @@ def _handed(delivery: DeliveryId, token: str, row: tuple[Any, ...], settled: tup
     return Handed(party=party, claim=claim)
 
 
-def _insert_deliveries(tx: Tx, entry: Entry) -> None:
-    now = to_micros(tx.now())
+def _insert_deliveries(tx: Tx, entry: Entry) -> list[Event]:
+    """Write a message's deliveries; gives what is to be told of each."""
+    now, told = to_micros(tx.now()), []
     for delivery, route in zip(entry.receipt.deliveries, entry.routes, strict=True):
         tx.write(
             sql.INSERT_DELIVERY,
@@ -428,9 +427,16 @@ def _insert_deliveries(tx: Tx, entry: Entry) -> None:
             updated_at=now,
         )
         values = {"party": route.party.code, "route": route.name}
-        write_leaf(
-            tx, Event(kind="delivery.routed", at=entry.receipt.accepted_at, message=entry.arrival.id, delivery=delivery, values=values)
-        )
+        at = entry.receipt.accepted_at
+        told.append(Event(kind="delivery.routed", at=at, message=entry.arrival.id, delivery=delivery, values=values))
+    return told
+
+
+def _insert_keys(tx: Tx, entry: Entry) -> None:
+    for begin in range(0, len(entry.keys), sql.KEYS_AT_ONCE):
+        few = entry.keys[begin : begin + sql.KEYS_AT_ONCE]
+        columns = ({f"name{n}": name, f"value{n}": value, f"message{n}": entry.arrival.id} for n, (name, value) in enumerate(few))
+        tx.write(sql.insert_keys(len(few)), **{column: value for row in columns for column, value in row.items()})
 
 
 def _move_dossier(tx: Tx, entry: Entry) -> tuple[Problem, ...]:

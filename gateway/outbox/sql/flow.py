@@ -45,7 +45,6 @@ INSERT_FIRST = text(
 SET_WARNINGS = update(MESSAGES).where(M.id == bindparam("message")).values(warnings=bindparam("warnings"))  # messages' primary key
 INSERT_PAYLOAD = _insert(PAYLOADS)
 INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until", "corrections", "unsettled", "perhaps_taken")
-INSERT_KEY = _insert(KEYS)
 INSERT_OUTCOME = _insert(OUTCOMES)
 
 # messages_by_request
@@ -77,6 +76,15 @@ MOVE_DOSSIER = (
     .where(DOSSIERS.c.id == bindparam("key"))
     .values(state=bindparam("state"), message=bindparam("message"), updated_at=bindparam("updated_at"))
 )
+
+KEYS_AT_ONCE = 20  # more than nearly every message has; a document may have one for each line of goods
+
+
+@cache
+def insert_keys(count: int) -> Insert:
+    """Keep so many business keys in one statement."""
+    return insert(KEYS).values([{c.name: bindparam(f"{c.name}{n}") for c in KEYS.c} for n in range(count)])
+
 
 _EARLIER = DELIVERIES.alias("earlier")
 _IN_ORDER = or_(
