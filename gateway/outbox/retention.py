@@ -145,6 +145,7 @@ class Retention:
             self._remove_given_up()
             for walk in _walks(schedule, "content"):
                 yield from self._walk(run, walk)
+            self._database.commit(lambda tx: _forget_words(tx, run))
             yield from self._expire(run)  # before the records that find what is in them
             for walk in _walks(schedule, "record"):
                 yield from self._walk(run, walk)
@@ -305,9 +306,12 @@ class Retention:
 
 def _walks(schedule: Schedule, stage: Stage) -> Iterator[Walk]:
     """Name what a stage walks: first what was passed over, then each period."""
-    known = [*schedule.procedures.values(), *schedule.parties.values(), *([schedule.otherwise] if schedule.otherwise else [])]
     yield Walk(stage=stage)
-    yield from (Walk(stage=stage, period=period) for period in sorted({Walk(stage=stage).of(periods) for periods in known}))
+    yield from (Walk(stage=stage, period=period) for period in sorted({Walk(stage=stage).of(periods) for periods in _known(schedule)}))
+
+
+def _known(schedule: Schedule) -> list[Periods]:
+    return [*schedule.procedures.values(), *schedule.parties.values(), *([schedule.otherwise] if schedule.otherwise else [])]
 
 
 def _page(tx: Tx, run: Run, walk: Walk, after: str) -> Page | None:
@@ -428,6 +432,12 @@ def _mark(tx: Tx, run: Run, walk: Walk) -> str:
 def _set_mark(tx: Tx, run: Run, walk: Walk, last: str) -> None:
     if walk.period is not None:
         tx.changed(sql.MOVE_MARK, of=walk.stage, period=walk.seconds, under=run.under, reached=last)
+
+
+def _forget_words(tx: Tx, run: Run) -> None:
+    """Let staff's words go that stand in jobs older than any content is kept; those at deliveries go with their messages."""
+    _keep_turn(tx, run)
+    tx.changed(sql.DROP_ORDERED, before=_cutoff(run.now, max((periods.content for periods in _known(run.schedule)), default=timedelta.max)))
 
 
 def _keep_turn(tx: Tx, run: Run) -> None:

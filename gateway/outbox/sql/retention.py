@@ -11,6 +11,7 @@ from gateway.store.tables import (
     DELIVERIES,
     DOSSIERS,
     HOLDS,
+    JOBS,
     KEYS,
     MARKS,
     MESSAGES,
@@ -68,6 +69,12 @@ DROP_PERSONAL = update(MESSAGES).where(M.id == bindparam("of")).values(header=nu
 DROP_KEY = delete(KEYS).where(KEYS.c.value == bindparam("value"), KEYS.c.name == bindparam("name"), KEYS.c.message == bindparam("of"))
 # A partner's reason and staff's are words about content; a failure's code is not.
 DROP_REASONS = update(DELIVERIES).where(D.message == bindparam("of"), text("state IN ('rejected', 'cancelled')")).values(cause="")
+# jobs' primary key
+DROP_ORDERED = (
+    update(JOBS)
+    .where(JOBS.c.id < bindparam("before"), text("state NOT IN ('proposed', 'running', 'paused') AND reason <> ''"))
+    .values(reason="")
+)
 TOKENS = select(ATTEMPTS.c.token).where(ATTEMPTS.c.delivery == bindparam("delivery"))
 DROP_REQUEST = (
     update(ATTEMPTS)

@@ -15,6 +15,8 @@ from gateway.model import MessageId, Periods, Schedule
 from gateway.outbox import archive, purging
 from gateway.outbox import retention as module
 from gateway.outbox.holds import Holds
+from gateway.outbox.mender import carry
+from gateway.outbox.orders import Act, Choice, JobState, Order
 from gateway.ports import Entry, Tx
 from gateway.store.tables import ATTEMPTS, METADATA
 from gateway.testing.aging import CONTENT, DAY, PERIODS, RECORD, SCHEDULE, Aging, moved
@@ -76,6 +78,23 @@ def test_partners_words_go_and_codes_stay(aging: Aging) -> None:
 
     assert {row.cause for row in aging.queries.deliveries().items} == {"", "http-500"}
     assert "Nguyen" not in plain(aging)
+
+
+def test_staffs_words_go_and_so_do_those_of_the_job_that_said_them(aging: Aging) -> None:
+    aging.accept()
+    mending = aging.staff.mending  # type: ignore[attr-defined]  # of staff at a database
+    order = Order(act=Act.CANCEL, reason="Bà Nguyen Thi B xin rút")
+    job = mending.order(order, Choice(party="BNN", state="queued"), by="key:lan")
+    carry(mending, mending.take(), pause=lambda _: False)
+    aging.pass_(CONTENT)
+    aging.run()
+    assert "Nguyen" in plain(aging)
+
+    aging.pass_(DAY)
+    aging.run()
+
+    assert "Nguyen" not in plain(aging)
+    assert (mending.job(job.id).state, mending.job(job.id).done, mending.job(job.id).order.reason) == (JobState.DONE, 1, "")
 
 
 def test_timeline_stays_and_tells_of_the_purge(aging: Aging) -> None:
