@@ -21,7 +21,7 @@ from gateway.security.holdings import Holding, Holdings, holdings
 from gateway.security.registry import CertificateFiles, to_pem
 
 from .asking import asker
-from .files import read_small, reason_of, write_document
+from .files import read_small, reason_of, writing
 from .installation import installation
 from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, refuse, say, settings, show_table, tell
 
@@ -134,10 +134,10 @@ def revoke(which: Which, *, as_json: AsJson = False) -> None:
 def renew(*, output: Output, as_json: AsJson = False) -> None:
     """Make the gateway's next key and the request for its certificate; the present one goes on signing."""
     try:
-        request = CertificateFiles(settings().pki).prepare()
+        with writing(output) as file:  # first: a request that has no place would be lost, and its key in the way
+            file.write(CertificateFiles(settings().pki).prepare())
     except GatewayError as error:
         refuse(error, as_json=as_json)
-    write_document(output, request)
     if as_json:
         emit({"ok": True, "request": str(output)})
     else:

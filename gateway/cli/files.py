@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -61,18 +61,32 @@ def write_document(path: Path, data: bytes) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file beside the target that takes its place at the end, unless something is raised; ends with 2 where that cannot be done."""
-    staged = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    """Give a file beside the target that takes its place at the end, unless something is raised; ends with 2 where that cannot be done.
+
+    A link stays, and what it leads to is written; what is no ordinary file, such as a device, is never replaced.
+    """
+    target = Path(os.path.realpath(path))
     try:
-        if path.is_dir():
+        if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "")
-        with staged.open("x+b") as file:
+        if path == STANDARD or (target.exists() and not target.is_file()):
+            misuse("file-not-written", path=path, reason=say("reason-special"))
+        with _beside(target) as file:
             yield file
-        staged.replace(path)
     except OSError as error:
         misuse("file-not-written", path=path, reason=reason_of(error))
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[BinaryIO]:
+    staged = target.with_name(f".{uuid4().hex}.part")
+    try:
+        with staged.open("x+b") as file:
+            yield file
+        staged.replace(target)
     finally:
-        staged.unlink(missing_ok=True)
+        with suppress(OSError):  # it was never there, or is in its place
+            staged.unlink()
 
 
 @contextmanager
