@@ -145,6 +145,14 @@ class Settings(BaseSettings):
     )
     language: str = Field(default="", description="language of the command line; default: the first of the gateway's own party")
 
+    @field_validator("database_read_url", mode="after")
+    @classmethod
+    def _stands_by_a_server(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse a standby of a file: searches would show what another database holds."""
+        if value and not info.data.get("database_url", "").startswith("postgresql:"):
+            raise ValueError("set NSW_DATABASE_URL to the PostgreSQL that it stands by")
+        return value
+
     @field_validator("tls_key", "tls_client_ca", mode="after")
     @classmethod
     def _belongs_to_a_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:

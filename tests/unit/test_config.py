@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def test_a_database_nobody_speaks_is_refused(url: str, monkeypatch: pytest.Monke
         Settings()
 
     assert [error["loc"] for error in refused.value.errors()] == [("database_url",)]
+
+
+@pytest.mark.parametrize(("url", "good"), [("", False), ("sqlite:////tmp/x.db", False), ("postgresql://nsw@a/nsw", True)])
+def test_a_standby_of_a_file_is_refused(url: str, *, good: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_DATABASE_URL", url)
+    monkeypatch.setenv("NSW_DATABASE_READ_URL", "postgresql://nsw@b/nsw")
+
+    with nullcontext() if good else pytest.raises(ValidationError, match="NSW_DATABASE_URL"):
+        Settings()
 
 
 @pytest.mark.parametrize("name", ["tls_key", "tls_client_ca"])
