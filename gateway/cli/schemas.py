@@ -1,5 +1,6 @@
 """nsw schemas: which schemas there are, whether all compile, and how official packs get in."""
 
+from collections.abc import Iterator, Mapping
 from datetime import MAXYEAR, MINYEAR, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.bootstrap import load_schemas, now
-from gateway.errors import GatewayError, explain
+from gateway.config import Settings
+from gateway.errors import GatewayError, Problem, explain, remedy
 from gateway.xml.catalog import Pack, read_catalogs
 from gateway.xml.install import FileReport, InstallReport, install
 from gateway.xml.shipped import shipped
+from gateway.xml.sources import SchemasInvalid
 
 from .files import check_folder, reason_of
 from .output import GOOD, REFUSED, AsJson, emit, language, misuse, paragraph, people, problem_view, refuse, say, settings, show_table, tell
@@ -30,16 +33,19 @@ def install_command(folder: Folder, *, as_json: AsJson = False) -> None:
     chosen = settings()
     check_folder(folder)
     try:
+        before = _judging(chosen, mending=True)
         report = install(folder, chosen.schema_folder)
         load_schemas(chosen)
+        notices = tuple(_moved(before, _judging(chosen), report))
     except GatewayError as error:
         refuse(error, as_json=as_json)
     except OSError as error:
         misuse("file-not-written", path=chosen.schema_folder, reason=reason_of(error))
     if as_json:
-        emit(_install_view(report))
+        emit(_install_view(report) | {"notices": [problem_view(notice, notice.text) for notice in notices]})
     else:
         _print_install(people(), report)
+        _print_notices(people(), notices)
     raise typer.Exit(GOOD if report.is_complete else REFUSED)
 
 
@@ -47,7 +53,7 @@ def install_command(folder: Folder, *, as_json: AsJson = False) -> None:
 def list_command(*, as_json: AsJson = False) -> None:
     """List every schema with the pack it comes from and when that is in force."""
     chosen, at = settings(), now()
-    folders = [folder for folder in (chosen.schema_folder, shipped("xsd")) if folder.is_dir()]
+    folders = _folders(chosen)
     try:
         packs = read_catalogs(folders)
     except GatewayError as error:
@@ -75,7 +81,34 @@ def check(*, as_json: AsJson = False) -> None:
         paragraph(people(), Text(f"✓ {told}", style="green"), indent=0, hanging=2)
 
 
+def _folders(chosen: Settings) -> list[Path]:
+    return [folder for folder in (chosen.schema_folder, shipped("xsd")) if folder.is_dir()]
+
+
 # --- install -----------------------------------------------------------------------------------------------------------
+
+
+def _judging(chosen: Settings, *, mending: bool = False) -> Mapping[str, str]:
+    """Name of each schema the pack whose file judges; before `mending` a catalogue may be broken, and nothing is known."""
+    try:
+        packs, at = read_catalogs(_folders(chosen)), now()
+    except SchemasInvalid:
+        if mending:
+            return {}
+        raise
+    return {name: pack.name for pack in reversed(packs) if pack.is_in_force(at) for name in pack.schemas}
+
+
+def _moved(before: Mapping[str, str], after: Mapping[str, str], report: InstallReport) -> Iterator[Problem]:
+    """Say which schemas other packs had and have no more, and which of the pack's own another one judges."""
+    for schema, pack in before.items():
+        if schema not in after:
+            yield Problem(text="cli.schemas-gone", values={"schema": schema, "pack": pack})
+        elif after[schema] != pack:
+            yield Problem(text="cli.schemas-taken", values={"schema": schema, "pack": pack, "by": after[schema]})
+    own = {file.schema for file in report.files if file.schema}
+    for schema in sorted(own & {name for name, pack in after.items() if pack != report.pack}):
+        yield Problem(text="cli.schemas-behind", values={"schema": schema, "pack": after[schema]})
 
 
 def _install_view(report: InstallReport) -> dict[str, Any]:
@@ -104,6 +137,12 @@ def _print_install(console: Console, report: InstallReport) -> None:
     told = say("schemas-installed" if report.folder else "schemas-nothing", pack=report.pack, folder=str(report.folder), **counts)
     style, sign = ("green", "✓") if report.is_complete else ("yellow", "!") if report.folder else ("bold red", "✗")
     paragraph(console, Text(f"{sign} {told}", style=style), indent=0, hanging=2)
+
+
+def _print_notices(console: Console, notices: tuple[Problem, ...]) -> None:
+    spoken = language()
+    for notice in notices:
+        paragraph(console, Text.assemble(("! ", "yellow"), f"{explain(notice, spoken)} {remedy(notice, spoken)}"), indent=0, hanging=2)
 
 
 def _print_file(console: Console, file: FileReport) -> None:

@@ -66,6 +66,52 @@ def test_repairs_and_refusals_are_told_for_each_file(run: Run, pack: Path) -> No
     assert "! Pack my-pack is installed in" in ran.out
 
 
+@pytest.fixture
+def installed(run: Run, tmp_path: Path) -> Callable[..., list[tuple[str, str]]]:
+    """Install a folder of these schemas, and give its notices by their codes."""
+
+    def install(folder: str, *names: str) -> list[tuple[str, str]]:
+        (tmp_path / folder).mkdir(parents=True)
+        for name in names:
+            (tmp_path / folder / f"{name}.xsd").write_text(XSD.format(name="thing"))
+        ran = run("schemas", "install", tmp_path / folder, "--json")
+        assert ran.code == 0
+        return [(notice["code"], notice["message_en"]) for notice in ran.json["notices"]]
+
+    return install
+
+
+def test_pack_that_takes_the_place_of_another_of_its_name_tells_what_is_gone(installed: Any) -> None:
+    assert installed("health/schemas", "Thing", "Other") == []
+
+    assert installed("customs/schemas", "Declaration", "Other") == [
+        ("cli.schemas-gone", "The schema Thing is gone: the former pack schemas had it, and what has now taken its place has not.")
+    ]
+
+
+def test_schema_that_another_pack_judged_is_told_of(installed: Any) -> None:
+    taken = "The schema BNN&PTNT03000021001 was that of pack vnsw-plant-export and is now that of pack mard."
+    behind = "The schema BNN&PTNT03000021001 of this pack is not used: pack mard has one of that name, too, and comes first."
+
+    assert installed("mard", "BNN&PTNT03000021001") == [("cli.schemas-taken", taken)]
+    assert installed("moh", "BNN&PTNT03000021001") == [("cli.schemas-behind", behind)]
+
+
+def test_pack_whose_catalogue_is_broken_is_mended_by_installing_it_again(run: Run, pack: Path, home: Path) -> None:
+    run("schemas", "install", pack)
+    (home / "schemas" / "my-pack" / "catalog.toml").write_text("[[pack\n")
+
+    assert run("schemas", "install", pack, "--json").json["notices"] == []
+    assert run("schemas", "check").code == 0
+
+
+def test_people_see_the_notices(run: Run, pack: Path) -> None:
+    run("schemas", "install", pack)
+    (pack / "Thing.xsd").rename(pack / "Other.xsd")
+
+    assert "! The schema Thing is gone" in run("schemas", "install", pack).out
+
+
 def test_folder_without_any_good_schema_installs_nothing(run: Run, tmp_path: Path, home: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "Cut.xsd").write_text("<xs:schema")
