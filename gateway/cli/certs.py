@@ -23,7 +23,7 @@ from gateway.security.registry import CertificateFiles, to_pem
 from .asking import asker
 from .files import read_small, reason_of, writing
 from .installation import installation
-from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, refuse, say, settings, show_table, tell
+from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, refuse, say, settings, show_table, tell, write
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: the registry, the gateway's own, requests, checks.")
 ANCHOR = "anchor-"  # before a purpose
@@ -98,7 +98,7 @@ def show(which: Which, *, as_json: AsJson = False) -> None:
     rows = {"certs-use": held.party or held.use, "certs-subject": held.certificate.subject} | _told(held.certificate)
     for text, value in rows.items():
         paragraph(people(), Text.assemble((f"{say(text)}: ", "dim"), value), indent=0, hanging=2)
-    people().print(to_pem(held.certificate), end="", markup=False)
+    write(to_pem(held.certificate).encode())
 
 
 @app.command("import")

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from gateway.security.authority import create
 from gateway.security.holdings import holdings
-from gateway.security.registry import to_pem
+from gateway.security.registry import read_one, to_pem
 from gateway.store.migrate import upgrade
 from gateway.testing.signing import self_signed
 
@@ -117,7 +117,9 @@ def test_people_see_a_certificate_with_its_pem(run: Run) -> None:
     first = run("certs", "list", "--json").json["certificates"][0]
 
     assert first["sha256"][:16] in run("certs", "list").out
-    assert "-----BEGIN CERTIFICATE-----" in run("certs", "show", first["sha256"]).out
+    printed = run("certs", "show", first["sha256"]).out
+    [certificate] = read_one(printed[printed.index("-----BEGIN") :].encode())
+    assert certificate.sha256 == first["sha256"]
 
 
 @pytest.mark.parametrize("act", ["show", "revoke"])
