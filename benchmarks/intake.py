@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.ground import Bare, Floor, application, bare, cpu, floor_of, make_pki, target
-from gateway.bootstrap import discover, now
+from gateway.installed import discover, now
 from gateway.intake import Intake
 from gateway.model import Arrival, Channel, MessageId, SealProfile, uuid7
 from gateway.outbox.memory import MemoryOutbox

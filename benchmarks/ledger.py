@@ -19,10 +19,10 @@ from typing import Any
 from benchmarks.ground import application, cpu, target
 from benchmarks.intake import Bench, arrival, make_bench
 from gateway.audit import Event
-from gateway.bootstrap import now
 from gateway.evidence.ledger import Ledger
 from gateway.evidence.publishing import Place, Publication, keep
 from gateway.evidence.sealing import Sealing
+from gateway.installed import now
 from gateway.intake import Intake
 from gateway.model import MessageId, uuid7
 from gateway.outbox.outbox import SqlOutbox

@@ -3,9 +3,8 @@
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 from functools import cache, partial
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from .collect import Collect
@@ -28,8 +27,9 @@ from .evidence.vouching import followed
 from .evidence.witness import Witness
 from .evidence.witnessing import Asking, read_key
 from .hub import Hub, Store, in_force
+from .installed import discover, load_rules, load_schemas, now, open_door, own_key, read_rules
 from .intake import Intake
-from .model import Party, PartyCode, Schedule
+from .model import PartyCode, Schedule
 from .outbox.acts import Acts, Notice, Undelivered, Ways
 from .outbox.attachments.collecting import COLLECT_SECONDS, tidy
 from .outbox.attachments.folder import FolderStore
@@ -50,14 +50,12 @@ from .outbox.payloads import Payloads
 from .outbox.retention import Retention
 from .outbox.workers import Bell, Workers
 from .ports import Adapter, ChunkStore, Cipher, Database, Entropy, Watch
-from .protocols.vnsw.dialects import DIALECTS
-from .protocols.vnsw.door import VnswDoor
 from .protocols.vnsw.notice import Notices
 from .rounds import Rounds
 from .routing.judge import Judge
 from .routing.redirect import route_to
 from .routing.retention import schedule_of
-from .routing.rules import Rules, RuleSet, load
+from .routing.rules import Rules, RuleSet
 from .security.authority import Authority
 from .security.certificates import Certificate, read_pem
 from .security.cipher import FileCipher
@@ -68,7 +66,6 @@ from .security.expiry import notices as expiry_notices
 from .security.keeper import EVERY_SECONDS as KEY_SECONDS
 from .security.keeper import KeyKeeper
 from .security.keys import SigningKey
-from .security.ownkey import OwnKey, Unlocking
 from .security.prover import Prover
 from .security.randomness import Randomness
 from .security.registry import CertificateFiles
@@ -83,61 +80,13 @@ from .store.probe import Probe
 from .store.queries import Queries
 from .store.sole import Sole
 from .store.standby import StandbyFirst
-from .store.times import utc
 from .telemetry import Telemetry, logger
 from .transport.http import HttpTransport, Signing, no_attachments
 from .transport.mail import Mailer
 from .transport.parts import ReadContent
-from .xml.schemas import Schemas
-from .xml.shipped import shipped
 
-ADAPTERS = "nsw_gateway.adapters"
 RELOAD_SECONDS = 1.0
 STORAGE_PATIENCE = timedelta(seconds=30)  # for one chunk in S3-compatible storage
-
-
-def now() -> datetime:
-    """Give the present, aware, in UTC."""
-    return utc()
-
-
-def discover() -> dict[str, Adapter]:
-    """Load every adapter that is installed, by its entry point's name; raises Unavailable where one cannot be loaded."""
-    return {point.name: _loaded(point) for point in entry_points(group=ADAPTERS)}
-
-
-def _loaded(point: EntryPoint) -> Adapter:
-    try:
-        adapter: Adapter = point.load()
-    except (ImportError, AttributeError, SyntaxError) as error:
-        values = {"name": point.name, "place": point.value, "cause": str(error)}
-        raise Unavailable(Code.UNAVAILABLE, Problem(text="adapters.broken", path=point.value, values=values)) from error
-    return adapter
-
-
-def load_schemas(settings: Settings) -> Schemas:
-    """Load the schemas in force: the installation's own before the shipped ones."""
-    return Schemas.load(_present(settings.schema_folder, shipped("xsd")))
-
-
-def known_parties(settings: Settings) -> tuple[Party, ...]:
-    """Read who the parties are, without checking the rules against schemas and adapters; raises RulesInvalid."""
-    return _rules(settings).parties
-
-
-def _rules(settings: Settings) -> RuleSet:
-    return load((settings.rule_folder, shipped("routing_rules")))
-
-
-def load_rules(settings: Settings, schemas: Schemas, adapters: Mapping[str, Adapter]) -> Rules:
-    """Load the rules in force and check them against schemas and adapters; raises RulesInvalid."""
-    return Rules((settings.rule_folder, shipped("routing_rules")), schemas=schemas.names(), adapters=frozenset(adapters))
-
-
-def open_door(rules: Callable[[], RuleSet], adapters: Mapping[str, Adapter], *, sign: Callable[[bytes, str], bytes]) -> VnswDoor:
-    """Open the VNSW door in every dialect: the field's, and those that adapters bring."""
-    brought = tuple(dialect for adapter in adapters.values() for dialect in getattr(adapter, "dialects", ()))
-    return VnswDoor(DIALECTS + brought, rules=rules, zone=rules().zone, sign=sign)
 
 
 @contextmanager
@@ -151,14 +100,14 @@ def open_store(settings: Settings) -> Iterator[Store]:
             outbox=SqlOutbox(database, payloads, clock=now, entropy=os.urandom),
             queries=Queries(database, payloads.unlock),
             destinations=Destinations(database, clock=now),
-            mending=_mending(settings, database, payloads, ways=ways_of(cache(lambda: _rules(settings)), cache(discover))),
+            mending=_mending(settings, database, payloads, ways=ways_of(cache(lambda: read_rules(settings)), cache(discover))),
             history=History(database, payloads),
             retention=Retention(database, payloads, entropy=os.urandom),
-            holds=Holds(database, entropy=os.urandom, known=known_to(cache(lambda: _rules(settings)))),
+            holds=Holds(database, entropy=os.urandom, known=known_to(cache(lambda: read_rules(settings)))),
             cipher=payloads.cipher,
             ledger=Ledger(database, clock=now),
             stamps=Stamps(database, clock=now),
-            evidence=_evidence(settings, database, payloads, key=_key_when_asked(settings), zone=lambda: _rules(settings).zone),
+            evidence=_evidence(settings, database, payloads, key=_key_when_asked(settings), zone=lambda: read_rules(settings).zone),
             schedule=lambda: schedule(settings),
         )
     finally:
@@ -189,15 +138,9 @@ def _enrolment(settings: Settings, trust: Trust, database: Database | None, *, e
     return Enrolment(CertificateFiles(settings.pki), lambda: trust, database, clock=now, entropy=entropy, issue=issue)
 
 
-def own_key(settings: Settings) -> OwnKey:
-    """Say where the gateway's own key lies and how it is unlocked; reads nothing yet."""
-    unlocking = Unlocking(given=settings.key_pin, file=settings.key_pin_file, credentials=settings.credentials)
-    return OwnKey(settings.pki, settings.key, unlocking=unlocking)
-
-
 def schedule(settings: Settings) -> Schedule:
     """Read which periods hold for which messages; raises RulesInvalid."""
-    return schedule_of(_rules(settings))
+    return schedule_of(read_rules(settings))
 
 
 def open_cipher(settings: Settings) -> Cipher:
@@ -492,7 +435,3 @@ def _transport(settings: Settings, read: ReadContent) -> HttpTransport:
     if settings.key:  # TLS takes its key from a file only
         return HttpTransport(ca_file=settings.outgoing_ca, read=read)
     return HttpTransport(client_certificate=certificate, client_key=key, ca_file=settings.outgoing_ca, read=read)
-
-
-def _present(*folders: Path) -> tuple[Path, ...]:
-    return tuple(folder for folder in folders if folder.is_dir())

@@ -4,7 +4,7 @@ import os
 import pwd
 from datetime import datetime, timedelta
 
-from gateway.bootstrap import now
+from gateway.installed import now
 
 from .output import misuse
 

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bootstrap import known_parties, now, open_certificates, own_key
+from gateway.bootstrap import open_certificates
 from gateway.errors import GatewayError
+from gateway.installed import known_parties, now, own_key
 from gateway.model import PartyCode
 from gateway.routing.suggest import nearest
 from gateway.security.certificates import Certificate

@@ -6,8 +6,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway.bootstrap import now
 from gateway.errors import explain, remedy
+from gateway.installed import now
 
 from .examinations import Finding, examine
 from .output import GOOD, REFUSED, AsJson, emit, language, paragraph, people, place_of, problem_view, say, settings

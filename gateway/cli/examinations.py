@@ -18,11 +18,12 @@ from typing import Literal
 
 from lxml import etree
 
-from gateway.bootstrap import discover, load_schemas, open_store, own_key
+from gateway.bootstrap import open_store
 from gateway.config import Settings
 from gateway.errors import GatewayError, Problem
 from gateway.evidence.copies import last_of
 from gateway.evidence.heads import SignedHead
+from gateway.installed import discover, load_schemas, own_key
 from gateway.routing.rules import RuleSet, check
 from gateway.security.exemptions import exemptions
 from gateway.security.expiry import notices

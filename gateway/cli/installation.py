@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.bootstrap import discover, load_rules, load_schemas, open_door
 from gateway.config import Settings
 from gateway.errors import GatewayError
+from gateway.installed import discover, load_rules, load_schemas, open_door
 from gateway.ports import Adapter, Inbound
 from gateway.routing.ruleset import RuleSet
 from gateway.xml.schemas import Schemas

@@ -9,9 +9,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bootstrap import now, open_attachments
+from gateway.bootstrap import open_attachments
 from gateway.config import Settings
 from gateway.errors import GatewayError
+from gateway.installed import now
 from gateway.outbox.rekeying import Rekeying
 from gateway.security import keyring
 

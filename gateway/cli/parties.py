@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bootstrap import known_parties, now, open_store
+from gateway.bootstrap import open_store
 from gateway.errors import Code, GatewayError, NotValid, Problem
 from gateway.hub import Store
+from gateway.installed import known_parties, now
 from gateway.model import Party
 from gateway.web.api.standing import ANNOUNCED, PartyView, party_views
 

@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway.bootstrap import discover, load_schemas, now
 from gateway.errors import GatewayError, Problem, explain, remedy
+from gateway.installed import discover, load_schemas, now
 from gateway.routing.router import Considered, Explanation
 from gateway.routing.router import explain as explain_routes
 from gateway.routing.rules import CheckReport, check

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bootstrap import load_schemas, now
 from gateway.config import Settings
 from gateway.errors import GatewayError, Problem, explain, remedy
+from gateway.installed import load_schemas, now
 from gateway.xml.catalog import Pack, read_catalogs
 from gateway.xml.install import FileReport, InstallReport, install
 from gateway.xml.shipped import shipped

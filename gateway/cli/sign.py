@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gateway.bootstrap import now, own_key
 from gateway.errors import Code, GatewayError, NotValid, Problem, Unavailable
+from gateway.installed import now, own_key
 from gateway.security import cms
 from gateway.security.keys import SigningKey, load_key, load_pkcs12
 from gateway.security.policy import PERSON, SYSTEM

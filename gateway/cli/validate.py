@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway.bootstrap import now
 from gateway.errors import NotReadable, Problem, explain, remedy
+from gateway.installed import now
 from gateway.protocols.vnsw.codes import field_code
 from gateway.routing.suggest import nearest
 from gateway.xml.compiled import MAX_PROBLEMS

@@ -10,8 +10,8 @@ from rich.cells import set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from gateway.bootstrap import now
 from gateway.errors import explain, remedy
+from gateway.installed import now
 from gateway.model import Party as Correspondent
 from gateway.protocols.vnsw.codes import field_code
 from gateway.routing.suggest import nearest

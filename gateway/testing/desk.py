@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from gateway.bootstrap import discover, ways_of
+from gateway.bootstrap import ways_of
+from gateway.installed import discover
 from gateway.lifecycle import Failed, Outcome, State, next_step
 from gateway.model import DeliveryId, PartyCode, Reply, Request, RetryPolicy, uuid7
 from gateway.outbox.acts import Acts

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.bootstrap import discover, ways_of
+from gateway.bootstrap import ways_of
+from gateway.installed import discover
 from gateway.model import DeliveryId
 from gateway.outbox.acts import Acts
 from gateway.outbox.mending import Mending

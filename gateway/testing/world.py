@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self, TypeVar
 
-from gateway.bootstrap import hold, known_parties, now
+from gateway.bootstrap import hold
 from gateway.config import Settings
+from gateway.installed import known_parties, now
 from gateway.model import Party
 from gateway.security.devpki import generate
 from gateway.store.sole import Sole

@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from gateway.bootstrap import discover, load_rules, load_schemas, open_door
 from gateway.config import Settings
 from gateway.errors import GatewayError
+from gateway.installed import discover, load_rules, load_schemas, open_door
 from gateway.intake import Intake
 from gateway.model import Arrival, Channel, MessageId, Reply, uuid7
 from gateway.outbox.memory import MemoryOutbox

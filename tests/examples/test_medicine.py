@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bootstrap import discover, load_rules, load_schemas
 from gateway.config import Settings
+from gateway.installed import discover, load_rules, load_schemas
 from gateway.routing.procedures import MessageRule
 from gateway.routing.ruleset import RuleSet
 from gateway.testing import builders

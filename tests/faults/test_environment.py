@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.bootstrap import known_parties
+from gateway.installed import known_parties
 from gateway.model import Reply
 from gateway.security.certificates import read_pem
 from gateway.security.devpki import generate

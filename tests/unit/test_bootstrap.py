@@ -1,15 +1,14 @@
 import os
 from datetime import UTC, datetime
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from gateway import bootstrap
-from gateway.bootstrap import build, discover, hold, keep_attachments, load_rules, load_schemas, open_store
+from gateway.bootstrap import build, hold, keep_attachments, open_store
 from gateway.config import Settings
 from gateway.errors import GatewayError, NotProven, Unavailable
+from gateway.installed import discover, load_rules, load_schemas
 from gateway.ports import Database
 from gateway.security.cipher import FileCipher
 from gateway.security.devpki import generate
@@ -127,16 +126,6 @@ def test_revocation_of_a_registered_certificate_is_known_before_it_is_used(chose
         with pytest.raises(NotProven):
             owner_of(certificate.sha256, hub.trust.registry, hub.rules.current, at=hub.clock())
         hub.stop()
-
-
-def test_adapter_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = EntryPoint(name="sea", value="adapters.no_such_agency:ADAPTER", group=bootstrap.ADAPTERS)
-    monkeypatch.setattr(bootstrap, "entry_points", lambda **_: [broken])
-
-    with pytest.raises(Unavailable) as refused:
-        bootstrap.discover()
-
-    assert (refused.value.problems[0].text, refused.value.problems[0].values["name"]) == ("adapters.broken", "sea")
 
 
 class Shared:

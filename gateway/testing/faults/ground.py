@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from gateway.bootstrap import known_parties
 from gateway.config import Settings
+from gateway.installed import known_parties
 from gateway.security.devpki import generate
 from gateway.testing.contents import Consignment
 from gateway.testing.gateway import RunningGateway

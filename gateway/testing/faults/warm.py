@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self
 
-from gateway import bootstrap
+from gateway import bootstrap, installed
 from gateway.config import Settings
 from gateway.hub import Hub
 from gateway.ports import Adapter
@@ -125,9 +125,9 @@ class WarmProcess:
 
 def _serve(line: Connection, settings: Settings) -> None:
     """Load, then fork for each order until the line is closed."""
-    adapters = bootstrap.discover()
-    schemas = bootstrap.load_schemas(settings)
-    parts = Parts(adapters=adapters, schemas=schemas, rules=bootstrap.load_rules(settings, schemas, adapters))
+    adapters = installed.discover()
+    schemas = installed.load_schemas(settings)
+    parts = Parts(adapters=adapters, schemas=schemas, rules=installed.load_rules(settings, schemas, adapters))
     _log_to(settings.home / "logs" / "faults.log")
     line.send("warm")
     with suppress(EOFError):

@@ -13,10 +13,10 @@ import pytest
 from lxml import etree
 from typer.testing import CliRunner
 
-from gateway.bootstrap import discover, load_rules, load_schemas
 from gateway.cli import installation
 from gateway.cli.main import app
 from gateway.config import Settings
+from gateway.installed import discover, load_rules, load_schemas
 from gateway.ports import Adapter
 from gateway.routing.rules import Rules
 from gateway.security.devpki import generate

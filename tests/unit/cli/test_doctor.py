@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from gateway.audit import Event
-from gateway.bootstrap import now
 from gateway.cli import examinations
 from gateway.cli.examinations import Finding, examine
 from gateway.config import Settings
 from gateway.evidence.copies import Copy, open_journal
 from gateway.evidence.heads import SignedHead
 from gateway.evidence.ledger import Ledger
+from gateway.installed import now
 from gateway.security.keys import load_key
 from gateway.store.engine import open_database
 from gateway.store.leaves import write_leaf

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.bootstrap import now, open_attachments
+from gateway.bootstrap import open_attachments
 from gateway.cli import keys
 from gateway.config import Settings
+from gateway.installed import now
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
 from gateway.outbox.rekeying import REST

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from gateway.audit import Event
-from gateway.bootstrap import now
 from gateway.config import Settings
 from gateway.evidence.copies import Copy, countersign, open_journal
 from gateway.evidence.ledger import Ledger
+from gateway.installed import now
 from gateway.ports import Tx
 from gateway.security.keys import load_key
 from gateway.store.engine import open_database

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.bootstrap import discover, open_door
 from gateway.cli.opening import open_file, unwrapped
 from gateway.errors import NotReadable
+from gateway.installed import discover, open_door
 from gateway.ports import Inbound
 from gateway.routing.rules import Rules
 from gateway.testing import builders

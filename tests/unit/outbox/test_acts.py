@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.bootstrap import discover
 from gateway.errors import Conflict, NotValid
+from gateway.installed import discover
 from gateway.lifecycle import MAX_DEATHS, TRANSITIONS, Accepted, Delivered, Failed, Outcome, Rejected, State, next_step
 from gateway.model import DeliveryId, PartyCode, Reply, Request, RetryPolicy
 from gateway.outbox.orders import POSSIBLE, Act, FourEyes, Order

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bootstrap import known_parties
 from gateway.config import Settings
 from gateway.errors import Conflict, Unavailable, explain
 from gateway.errors import Problem as Text
+from gateway.installed import known_parties
 from gateway.store.sole import Sole
 from gateway.testing.gateway import RunningGateway
 from gateway.testing.journal import SimReply
