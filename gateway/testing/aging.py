@@ -70,12 +70,12 @@ class Aging:
         self.outbox.record(entry)
         return entry
 
-    def end(self, outcome: Outcome, party: PartyCode = BNN) -> Claim:
+    def end(self, outcome: Outcome, party: PartyCode = BNN, *, asked: bytes = b"", answered: bytes = b"reply") -> Claim:
         """Carry the earliest delivery to an end."""
         (claim,) = self.outbox.claim({party: 1})
-        self.outbox.note(claim, Request(endpoint="http://x", action="", body=b"request of " + claim.message.encode()))
+        self.outbox.note(claim, Request(endpoint="http://x", action="", body=b"request of " + claim.message.encode() + asked))
         step = next_step(claim.state, outcome, attempt=claim.attempt, policy=RetryPolicy(attempts=1), now=self.clock())
-        self.outbox.settle(claim, step, outcome, Reply(status=200, body=b"reply"))
+        self.outbox.settle(claim, step, outcome, Reply(status=200, body=answered))
         return claim
 
     def done(self, **asked: object) -> Entry:

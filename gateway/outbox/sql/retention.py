@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Executable, Select, and_, bindparam, delete, func, insert, literal, null, or_, select, text, update
+from sqlalchemy import Column, Executable, Select, Table, and_, bindparam, delete, func, insert, literal, null, or_, select, text, update
 
 from gateway.store.tables import (
     ARCHIVES,
@@ -47,9 +47,19 @@ PASSED_OVER = {"content": _page(_CONTENT.where(_AGAIN)), "record": _page(_RECORD
 # deliveries_by_message
 RECEIVERS = select(D.message, D.party, D.open).where(D.message >= bindparam("first"), D.message <= bindparam("last"))
 LOCKED = select(D.id, D.open).where(D.message == bindparam("message")).with_for_update()
+
+
+def _exchanged(table: Table, content: Column[Any]) -> Any:
+    """Add up what was exchanged about a message; deliveries_by_message, then the table's primary key."""
+    about = and_(table.c.delivery == D.id, D.message == bindparam("message"))
+    return func.coalesce(select(func.sum(func.length(content))).where(about).scalar_subquery(), 0)
+
+
 # payloads' primary key
 _BYTES: Any = func.coalesce(func.length(PAYLOADS.c.document), 0) + func.length(PAYLOADS.c.body) + func.length(PAYLOADS.c.answer)
-SIZE: Select[Any] = select(_BYTES).where(PAYLOADS.c.message == bindparam("message"))
+SIZE: Select[Any] = select(_BYTES + _exchanged(ATTEMPTS, ATTEMPTS.c.request) + _exchanged(OUTCOMES, OUTCOMES.c.reply)).where(
+    PAYLOADS.c.message == bindparam("message")
+)
 # messages' primary key; both hold it until the commit, so that nobody sends on what goes
 RECORDED = select(literal(1)).where(M.id == bindparam("id")).with_for_update(key_share=True)
 STILL_THERE = RECORDED.where(~_GONE)

@@ -38,6 +38,17 @@ def test_large_content_makes_small_steps(aging: Aging, monkeypatch: pytest.Monke
     assert [done.messages for done in aging.run()] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(("asked", "answered"), [(b"x" * 50_000, b""), (b"", b"x" * 50_000)])
+def test_large_exchanges_make_small_steps_too(aging: Aging, monkeypatch: pytest.MonkeyPatch, asked: bytes, answered: bytes) -> None:
+    for _ in range(3):
+        aging.accept()
+        aging.end(Delivered(), asked=asked, answered=answered)
+    monkeypatch.setattr(module, "BATCH_BYTES", 60_000)
+    aging.pass_(CONTENT + DAY)
+
+    assert [done.messages for done in aging.run()] == [2, 1]
+
+
 def test_a_run_that_is_stopped_goes_on_where_it_was(aging: Aging, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [aging.done() for _ in range(5)]
     monkeypatch.setattr(module, "BATCH", 2)
