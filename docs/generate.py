@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def _setting(name: str, field: FieldInfo) -> str:
-    default = "" if field.default in (None, "") else f"`{field.default}`"
+    default = "" if field.default in (None, "") else f"`{str(field.default).lower() if field.annotation is bool else field.default}`"
     return f"| `NSW_{name.upper()}` | {_accepted(field)} | {default} | {_cell(field.description or '')} |\n"
 
 
@@ -198,6 +198,7 @@ _SETTINGS_END = """
 | `schemas/` | schemas that override the shipped ones |
 | `heads/` | which heads of the ledger were mailed and witnessed; see [have heads witnessed](../howto/witness-heads.md) |
 | `witness/` | heads of other gateways that this one witnessed or refused: evidence against them; nothing here is ever overwritten |
+| `cache/` | revocation lists and OCSP answers that were fetched; what is lost is fetched again |
 | `archive/` | archives of purged content, unless `NSW_ARCHIVE` says where; see [keep and purge](../howto/keep-and-purge.md) |
 
 Everything there belongs to the user who runs the gateway, mode 0600 for files that hold keys.
