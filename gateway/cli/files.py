@@ -25,6 +25,7 @@ _REASONS = {
     errno.ENOENT: "reason-missing",
     errno.EISDIR: "reason-folder",
     errno.ENOTDIR: "reason-file",
+    errno.EEXIST: "reason-file",  # where a folder was to be made
     errno.ENOSPC: "reason-full",
     errno.EDQUOT: "reason-full",
     errno.EROFS: "reason-read-only",

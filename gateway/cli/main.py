@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from importlib import import_module
 from importlib.metadata import version
@@ -109,4 +110,11 @@ def run() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # it is there until the process ends
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # the real streams are text wrappers
-    app()
+    try:
+        app()
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:  # which was told of; left open, it would be tried again at the end, under an exit code that is not ours
+            with suppress(OSError):
+                sys.stdout.close()

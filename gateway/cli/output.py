@@ -60,14 +60,14 @@ def aside() -> Console:
 
 
 def settings() -> Settings:
-    """Read the settings; ends with 2 and every mistake named where there is one, or where NSW_HOME is closed to this account."""
+    """Read the settings; ends with 2 and every mistake named where there is one, or where NSW_HOME cannot be looked into."""
     try:
         chosen = Settings()
         chosen.pki.exists()  # asks whether it may
     except ValidationError as error:
         _tell(aside(), mistakes(error), spoken(LANGUAGES))
         raise typer.Exit(USAGE) from error
-    except PermissionError as error:
+    except OSError as error:
         _tell(aside(), [Problem(text="cli.doctor-home-closed", path=str(error.filename))], spoken(LANGUAGES))
         raise typer.Exit(USAGE) from error
     return chosen

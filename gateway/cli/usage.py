@@ -2,7 +2,6 @@
 
 import errno
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -42,7 +41,6 @@ def told() -> Iterator[None]:
             raise
         with suppress(OSError):  # its words may have nowhere to go either
             tell(aside(), [Problem(text="cli.system", path=error.filename, values={"reason": reason_of(error)})])
-            sys.stdout.close()  # what is left in it would be tried again at the end
         raise typer.Exit(NOT_AVAILABLE) from error
 
 

@@ -191,3 +191,24 @@ def test_closed_streams_are_empty_ones(home: Path) -> None:
     ran = subprocess.run(["/bin/sh", "-c", command], env={"NSW_HOME": str(home), "PATH": os.defpath}, check=False, timeout=60)
 
     assert ran.returncode == 0
+
+
+@pytest.mark.parametrize("setting", ["x" * 300, "loop/home"])
+def test_home_that_cannot_be_is_told_of(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    (home / "loop").symlink_to("loop")
+    monkeypatch.setenv("NSW_HOME", str(home / setting))
+
+    ran = run("db", "upgrade")
+
+    assert ran.code in {2, 3}
+    assert ran.err.startswith("✗ ")
+    assert "Traceback" not in ran.err
+
+
+def test_file_in_the_place_of_the_home_is_told_of(run: Run, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_HOME", str(write("home.txt", "")))
+
+    ran = run("db", "upgrade")
+
+    assert ran.code == 3
+    assert ran.err.startswith("✗ It cannot go on: a part of the path is a file, not a folder.")
