@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from .cores import Cores
 from .errors import Problem
@@ -21,6 +21,7 @@ _WANTED = {  # a fault as the library names it: our text, and which of its value
     "enum": ("settings.choice", "expected"),
     "value_error": ("settings.needs", "error"),  # by the validators below
 }
+_STORAGE = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*"
 
 
 class Settings(BaseSettings):
@@ -53,9 +54,9 @@ class Settings(BaseSettings):
     outgoing_ca: Path | None = Field(default=None, description="PEM authorities that partners' servers are checked against")
     attachments: str = Field(
         default="",
-        pattern=r"^(database|folder|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*)?$",
-        description="where attachments lie: database, folder (NSW_HOME/attachments), s3://BUCKET/PREFIX; "
-        "default: folder on SQLite, database on PostgreSQL",
+        pattern=rf"^((database|folder)( {_STORAGE})?|{_STORAGE})?$",
+        description="where attachments lie: database, folder (NSW_HOME/attachments), s3://BUCKET/PREFIX; behind one of the first two and "
+        "a blank, the storage that is still read; default: folder on SQLite, database on PostgreSQL",
     )
     attachments_shared: bool = Field(default=False, description="true where every node has the same NSW_HOME/attachments mounted")
     attachment_bytes: int = Field(
@@ -216,6 +217,12 @@ def spoken(languages: Sequence[str]) -> str:
     """Read the language alone, to say in it what is wrong with the other settings; the first where it is none of these."""
     chosen = _Spoken().language
     return chosen if chosen in languages else languages[0]
+
+
+def unknown() -> list[str]:
+    """Name the variables that look like settings and are none: a name that is spelt wrong sets nothing."""
+    known = {f"nsw_{name}" for name in Settings.model_fields}
+    return sorted(name.upper() for name in EnvSettingsSource(Settings).env_vars if name.startswith("nsw_") and name not in known)
 
 
 def mistakes(error: ValidationError) -> tuple[Problem, ...]:

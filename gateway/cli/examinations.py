@@ -19,12 +19,13 @@ from typing import Literal
 from lxml import etree
 
 from gateway.bootstrap import open_store
-from gateway.config import Settings
+from gateway.config import Settings, unknown
 from gateway.errors import GatewayError, Problem
 from gateway.evidence.copies import last_of
 from gateway.evidence.heads import SignedHead
 from gateway.installed import discover, load_schemas, own_key
 from gateway.routing.rules import RuleSet, check
+from gateway.routing.suggest import nearest
 from gateway.security.exemptions import exemptions
 from gateway.security.expiry import notices
 from gateway.security.holdings import Holding, holdings
@@ -61,6 +62,7 @@ def examine(settings: Settings, *, at: datetime) -> Iterator[Finding]:
     """Examine one thing after another; what cannot be examined is a finding too, so nothing is raised."""
     yield _python()
     yield _libraries()
+    yield from _settings()
     yield _home(settings)
     yield _disk(settings)
     yield _clock(at)
@@ -94,6 +96,13 @@ def _libraries() -> Finding:
     listed = ", ".join(versions)
     good = sqlite3.sqlite_version_info >= OLDEST_SQLITE
     return _good("libraries", "list", listed=listed) if good else _failed("libraries", "sqlite-old", listed=listed)
+
+
+def _settings() -> Iterator[Finding]:
+    """Tell of settings that set nothing; without any there is nothing to say."""
+    names = [f"NSW_{name.upper()}" for name in Settings.model_fields]
+    for found in unknown():
+        yield _warning("settings", "setting-unknown", path=found, near=nearest(found, names))
 
 
 # --- the machine -------------------------------------------------------------------------------------------------------

@@ -82,6 +82,14 @@ def test_failure_ends_with_one_and_a_remedy(run: Run, home: Path) -> None:
     assert "Failures: 1, warnings: " in ran.out
 
 
+def test_setting_that_is_spelt_wrong_is_warned_of(examined: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_FOUR_EYE", "all")
+
+    found = examined("settings")
+
+    assert (found.state, found.told.path, found.told.values["near"]) == ("warning", "NSW_FOUR_EYE", "NSW_FOUR_EYES")
+
+
 def test_missing_database_is_only_a_warning(examined: Look) -> None:
     assert examined("database").state == "warning"
 
