@@ -16,7 +16,7 @@ from .answers import ANSWER, ANSWERED, BODY, DOCUMENT, REQUEST
 from .case import Case, Leaf, known
 from .findings import Finding, remark, seen, wrong
 from .messages import Message, certificates_in, open_message, prove
-from .record import MessagePart, ReceiptPart
+from .record import AttachmentPart, MessagePart, ReceiptPart
 from .standing import Standing
 from .timestamps import stamped_by
 
@@ -60,12 +60,8 @@ def attachments(case: Case) -> Iterator[Finding]:
         for number, (sha256, part) in enumerate(zip_longest(told, message.attachments), start=1):
             if sha256 is None or part is None or (part.number, part.sha256) != (number, sha256):
                 yield wrong("attachment-told", part.file if part else message.id, number=str(number))
-            elif not part.file:
-                yield remark("attachment-left-out", message.id, number=str(number), sha256=sha256)
-            elif part.file not in case.files:
-                yield wrong("attachment-missing", part.file)
-            elif (case.files.digest(part.file).hex(), case.files.size(part.file)) != (sha256, part.size):
-                yield wrong("attachment", part.file)
+            else:
+                yield from _attached(case, message, part)
         named = {part.file for part in message.attachments}
         for name in (n for n in case.files if n.startswith(_place(message, "attachments/")) and n not in named):
             yield wrong("attachment-told", name, number="-")
@@ -158,6 +154,16 @@ def _requests(case: Case, message: MessagePart, leaves: Sequence[Leaf]) -> Itera
     for name, digests in told.items():
         if name in case.files and case.files.digest(name).hex() not in digests:
             yield wrong("request", name)
+
+
+def _attached(case: Case, message: MessagePart, part: AttachmentPart) -> Iterator[Finding]:
+    """Compare an attachment's file, where it came along, with what is told of it."""
+    if not part.file:
+        yield remark("attachment-left-out", message.id, number=str(part.number), sha256=part.sha256)
+    elif part.file not in case.files:
+        yield wrong("attachment-missing", part.file)
+    elif (case.files.digest(part.file).hex(), case.files.size(part.file)) != (part.sha256, part.size):
+        yield wrong("attachment", part.file)
 
 
 # --- receipts ------------------------------------------------------------------------------------------------------------

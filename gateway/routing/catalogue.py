@@ -8,7 +8,7 @@ from datetime import timedelta, tzinfo
 from gateway.model import Party, PartyCode, Route
 
 from .conditions import Condition, ConditionInvalid, Conditions
-from .forms import ExampleForm, MessageForm, ProcedureForm, RouteForm, RuleForm, TitleForm, midnight, read_span
+from .forms import DossierForm, ExampleForm, MessageForm, ProcedureForm, RouteForm, RuleForm, TitleForm, midnight, read_span
 from .parties import make_periods
 from .paths import Paths, compile_paths
 from .procedures import BusinessRule, Deadline, Direction, Example, MessageRule, PathLabel, Procedure, RouteRule, Title
@@ -70,11 +70,16 @@ def _row_faults(form: ProcedureForm, schemas: Collection[str] | None) -> Iterato
         schema = schema_of(form, message)
         if schemas is not None and schema not in schemas:
             yield Fault(place=("message", n, "schema"), text="schema-unknown", values={"schema": schema, "near": nearest(schema, schemas)})
-        for key, states in (("from", message.dossier.from_), ("to", [message.dossier.to] if message.dossier.to is not None else [])):
-            for state in states:
-                if state not in form.states:
-                    values = {"state": state, "known": ", ".join(form.states) or "-"}
-                    yield Fault(place=("message", n, "dossier", key), text="state-unknown", values=values)
+        for key, state in _states_named(message.dossier):
+            if state not in form.states:
+                values = {"state": state, "known": ", ".join(form.states) or "-"}
+                yield Fault(place=("message", n, "dossier", key), text="state-unknown", values=values)
+
+
+def _states_named(dossier: DossierForm) -> Iterator[tuple[str, str]]:
+    yield from (("from", state) for state in dossier.from_)
+    if dossier.to is not None:
+        yield "to", dossier.to
 
 
 def _twice(table: str, names: Sequence[str], text: str) -> Iterator[Fault]:
