@@ -399,15 +399,16 @@ def open_attachments(settings: Settings) -> Iterator[Attachments]:
 
 
 def keep_attachments(settings: Settings, database: Database, cipher: Cipher, *, entropy: Entropy) -> Attachments:
-    """Open the stores of attachments; new ones go where the settings say. Raises Unavailable where that cannot be."""
-    chosen = settings.attachments.partition(":")[0] or ("folder" if database.kind == "sqlite" else "database")
+    """Open the stores of attachments; new ones go where the settings say first. Raises Unavailable where that cannot be."""
+    usual = "folder" if database.kind == "sqlite" else "database"
+    chosen = settings.attachments.partition(" ")[0].partition(":")[0] or usual
     if chosen == "folder" and database.kind != "sqlite" and not settings.attachments_shared:
         raise Unavailable(Code.RULES, Problem(text="attachments.not-shared", path="NSW_ATTACHMENTS"))
     folder = settings.home / "attachments"
     stores: dict[str, ChunkStore] = {"database": RowStore(database)}
     if chosen == "folder" or folder.is_dir():
         stores["folder"] = FolderStore(folder)
-    if chosen == "s3":
+    if "s3://" in settings.attachments:
         stores["s3"] = _storage(settings)
     return Attachments(database, cipher, stores=[stores.pop(chosen), *stores.values()], entropy=entropy)
 
@@ -423,7 +424,7 @@ def _storage(settings: Settings) -> ObjectStore:
         raise Unavailable(Code.RULES, Problem(text="attachments.no-keys", path="NSW_S3_ENDPOINT, NSW_S3_CREDENTIALS"))
     signing = Signing(region=settings.s3_region, access_key=access_key, secret_key=secret_key)
     transport = HttpTransport(signing=signing, ca_file=settings.outgoing_ca)
-    bucket, _, prefix = settings.attachments.removeprefix("s3://").partition("/")
+    bucket, _, prefix = settings.attachments.partition("s3://")[2].partition("/")
     return ObjectStore(
         lambda request: transport.send(request, timeout=STORAGE_PATIENCE), bucket=f"{settings.s3_endpoint}/{bucket}", prefix=prefix
     )

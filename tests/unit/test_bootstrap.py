@@ -156,6 +156,19 @@ def test_attachments_lie_where_the_database_lets_them(tmp_path: Path, kind: str,
     assert (tmp_path / "attachments").exists() is (place == "folder")
 
 
+@pytest.mark.parametrize(("places", "found"), [("s3://b-1/x/y", "s3 database"), ("database s3://b-1/x/y", "database s3")])
+def test_storage_that_was_left_is_still_read(tmp_path: Path, places: str, found: str) -> None:
+    credentials = tmp_path / "s3.keys"
+    credentials.write_text("a\nb\n", "ascii")
+    chosen = Settings(home=tmp_path, attachments=places, s3_endpoint="http://127.0.0.1:1", s3_credentials=credentials)
+    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom)
+
+    keeping = keep_attachments(chosen, cast("Database", Shared()), cipher, entropy=os.urandom)
+
+    assert " ".join(keeping._stores) == found
+    assert keeping.into.name == found.split(maxsplit=1)[0]
+
+
 @pytest.mark.parametrize("content", [None, "", "one line\n", "a\nb\nc\n", b"\xff\xfe"])
 def test_storage_without_its_keys_is_refused(tmp_path: Path, content: str | bytes | None) -> None:
     credentials = tmp_path / "s3.keys"

@@ -86,6 +86,14 @@ def test_a_standby_of_a_file_is_refused(url: str, *, good: bool, monkeypatch: py
         Settings()
 
 
+@pytest.mark.parametrize("places", ["disk", "s3://", "s3://a-b s3://c-d", "database folder", "database  s3://a-b", "s3://a-b database"])
+def test_places_that_attachments_cannot_lie_in_are_refused(places: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSW_ATTACHMENTS", places)
+
+    with pytest.raises(ValidationError):
+        Settings()
+
+
 @pytest.mark.parametrize("name", ["tls_key", "tls_client_ca"])
 def test_half_of_tls_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"NSW_{name.upper()}", str(tmp_path / "x.pem"))
