@@ -158,8 +158,9 @@ class Upload:
             id=content_digest(self._keeping.cipher, self._hash.digest()),
         )
         self._digest = found.id
+        rest, self._waiting = bytes(self._waiting), bytearray()  # a request keeps its uploads to its end, and may have dozens
         if not self._recognised():
-            self._seal(bytes(self._waiting), last=True)
+            self._seal(rest, last=True)
             self._store.keep(self._id, found.id)
             self._published = self._keeping.database.commit(self._publish)
         if self._published is None:
