@@ -25,6 +25,7 @@ from .asking import asker
 from .files import read_small, reason_of, writing
 from .installation import installation
 from .output import GOOD, REFUSED, AsJson, emit, misuse, paragraph, people, problem_view, refuse, say, settings, show_table, tell, write
+from .story import when
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: the registry, the gateway's own, requests, checks.")
 ANCHOR = "anchor-"  # before a purpose
@@ -181,7 +182,7 @@ def requests(*, as_json: AsJson = False) -> None:
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for asked in found:
-        table.add_row(asked.id, asked.party, asked.state, f"{asked.requested_at:%Y-%m-%d %H:%M}", Text(asked.sha256[:16], style="dim"))
+        table.add_row(asked.id, asked.party, asked.state, when(asked.requested_at), Text(asked.sha256[:16], style="dim"))
     show_table(people(), table)
 
 

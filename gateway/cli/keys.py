@@ -18,6 +18,7 @@ from gateway.security import keyring
 
 from .asking import asker
 from .output import AsJson, emit, paragraph, people, refuse, say, settings, show_table
+from .story import when
 
 app = typer.Typer(no_args_is_help=True, help="Keys of encryption at rest: list, add, rotate, retire.")
 
@@ -39,7 +40,7 @@ def listed(*, as_json: AsJson = False) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for key in found:
         use = say("keys-present") if key.present else say("keys-old")
-        table.add_row(Text("✓" if key.present else " ", style="green"), key.name, f"{key.made_at:%Y-%m-%d %H:%M}", Text(use, style="dim"))
+        table.add_row(Text("✓" if key.present else " ", style="green"), key.name, when(key.made_at), Text(use, style="dim"))
     show_table(people(), table)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.bootstrap import open_attachments
 from gateway.cli import keys
+from gateway.cli.story import when
 from gateway.config import Settings
 from gateway.installed import now
 from gateway.outbox.outbox import SqlOutbox
@@ -53,6 +54,13 @@ def test_keys_are_listed_and_the_present_one_is_marked(run: Run, chosen: Setting
 
     assert [(key["name"], key["present"]) for key in told.json["keys"]] == [("content-1", False), ("content-2", True)]
     assert "content-2" in shown.out
+    assert chosen.home.exists()
+
+
+def test_people_see_when_a_key_was_made_and_by_which_clock(run: Run, chosen: Settings) -> None:
+    [key] = run("keys", "list", "--json").json["keys"]
+
+    assert when(datetime.fromisoformat(key["made_at"])) in run("keys", "list").out
     assert chosen.home.exists()
 
 
