@@ -74,6 +74,7 @@ STATUS_OF_TEXT: Mapping[str, int] = MappingProxyType({
     "web.multipart-truncated": 400,
     "web.not-json": 400,
     "web.parameter": 400,
+    "web.parameter-twice": 400,
     "web.parameter-unknown": 400,
     "web.parameter-unused": 400,
     "web.purged": 410,

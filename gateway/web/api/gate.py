@@ -1,15 +1,18 @@
 """The gate of the REST interface: which role an endpoint needs, and whose messages a caller may see."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from fastapi import Request
+from starlette.datastructures import QueryParams
 
-from gateway.errors import Code, NotProven, Problem
+from gateway.errors import Code, GatewayError, NotProven, Problem
 from gateway.model import Channel
 from gateway.store.viewer import Viewer
 from gateway.web.address import local_host
 from gateway.web.auth import Access
 from gateway.web.bodies import read_head
+from gateway.web.errors import MAX_NAME
 
 STAFF = "staff"  # whoever of the operators did something, to those who belong to a party
 
@@ -21,11 +24,15 @@ class Gate:
         self._access = access
 
     def needs(self, *roles: str) -> Callable[[Request], Channel]:
-        """Make a dependency that gives the caller's channel; raises NotProven(NOT_ALLOWED) where it has none of the roles."""
+        """Make a dependency that gives the caller's channel; raises NotProven(NOT_ALLOWED) where it has none of the roles.
+
+        Raises GatewayError(SCHEMA) where a parameter of the query stands twice: only one would count.
+        """
 
         def channel(request: Request) -> Channel:
             found = self._access.channel(request.scope, read_head(request.scope))
             self._access.demand(found, *roles)
+            _refuse_twice(request.query_params)
             return found
 
         return channel
@@ -118,3 +125,9 @@ def told_by(channel: Channel, by: str) -> str:
 
 def _nobodys(channel: Channel) -> NotProven:
     return NotProven(Code.NOT_ALLOWED, Problem(text="web.nobodys", values={"name": channel.name}))
+
+
+def _refuse_twice(asked: QueryParams) -> None:
+    for name, times in Counter(name for name, _ in asked.multi_items()).items():
+        if times > 1:
+            raise GatewayError(Code.SCHEMA, Problem(text="web.parameter-twice", path=name[:MAX_NAME], values={"name": name[:MAX_NAME]}))

@@ -102,6 +102,15 @@ def test_parameter_out_of_its_form_is_refused_by_name(call: Call, query: str, na
     assert name in answer.json["errors"][0]["message_vi"]
 
 
+@pytest.mark.parametrize("query", ["state=accepted&state=refused", "party=BNN&limit=1&party=BNN", "x=1&x=2"])
+def test_parameter_that_stands_twice_is_refused_instead_of_half_heard(call: Call, hub: Any, query: str) -> None:
+    answer = call("GET", f"{MESSAGES}?{query}")
+
+    assert (answer.status, answer.json["code"]) == (400, "schema")
+    assert [(e["code"], e["path"]) for e in answer.json["errors"]] == [("web.parameter-twice", query.partition("=")[0])]
+    assert hub.queries.asked == {}
+
+
 def test_cursor_that_was_not_given_out_is_refused(call: Call) -> None:
     answer = call("GET", f"{MESSAGES}?cursor=0.0")
 
