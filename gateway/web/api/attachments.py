@@ -1,5 +1,6 @@
 """GET /api/v1/messages/{id}/attachments: what came beside a message, and its content as a stream."""
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain
@@ -91,7 +92,7 @@ def _headers(attachment: Attachment) -> dict[str, str]:
         "content-type": attachment.media_type,
         "content-length": str(attachment.size),
         "content-disposition": f"attachment; filename*=UTF-8''{quote(attachment.name, safe='')}",
-        "digest": f"sha-256={attachment.sha256}",
+        "repr-digest": f"sha-256=:{b64encode(bytes.fromhex(attachment.sha256)).decode()}:",  # RFC 9530
     }
 
 

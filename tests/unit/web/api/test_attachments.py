@@ -1,3 +1,5 @@
+import hashlib
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,3 +41,12 @@ def test_whoever_of_the_staff_reads_attachments_is_in_the_ledger(
 
     assert given == [200] * 4
     assert [(part, by) for _, part, by in hub.history.read] == [("attachments", "key:duty"), ("attachment-1", "key:duty")]
+
+
+def test_attachment_comes_with_its_digest_as_http_writes_it(hub: Any, calling: Callable[[Any], Any]) -> None:
+    beside = (Attachment(name="hoá đơn.pdf", media_type="application/pdf", size=4, sha256=hashlib.sha256(b"%PDF").hexdigest(), id="p"),)
+    hub.attachments = SimpleNamespace(of=lambda _: beside, read=lambda _: iter((b"%PDF",)))
+
+    answer = calling(hub)("GET", f"{ATTACHMENTS}/1")
+
+    assert answer.headers["repr-digest"] == f"sha-256=:{b64encode(hashlib.sha256(answer.body).digest()).decode()}:"
