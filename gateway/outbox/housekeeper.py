@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import time, tzinfo
+from datetime import date, time, timedelta, tzinfo
 from pathlib import Path
 from time import perf_counter
 
@@ -15,7 +15,7 @@ from .retention import Retention
 LOOK_SECONDS = 30.0  # how soon the beginning of the night is noticed
 SHARE = 4  # pauses are so many times as long as the step before: the flow has at least four fifths of the database
 SHORTEST_PAUSE = 0.05
-Hours = tuple[time, time]  # from, until; across midnight where the second is the earlier
+Hours = tuple[time, time]  # from, until; across midnight where the second is not the later
 
 
 class Housekeeper:
@@ -40,7 +40,7 @@ class Housekeeper:
         self._zone = zone
         self._clock = clock
         self._watch = watch
-        self._ended = False  # this night's run
+        self._ended: date | None = None  # the night of the last run that was made to its end
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="housekeeper", daemon=True)
 
@@ -57,15 +57,15 @@ class Housekeeper:
 
     def look(self) -> None:
         """Make tonight's run if it is time and it was not made; a database that is away, or another's run, is waited for."""
-        if not self._night():
-            self._ended = False
-        elif not self._ended:
-            try:
-                self._ended = self._run()
-            except Conflict:  # another process makes it
-                return
-            except GatewayError as error:
-                self._watch("retention.paused", {"code": error.problems[0].text})
+        night = self._night()
+        if night in (None, self._ended):
+            return
+        try:
+            self._ended = night if self._run() else self._ended
+        except Conflict:  # another process makes it
+            return
+        except GatewayError as error:
+            self._watch("retention.paused", {"code": error.problems[0].text})
 
     def _work(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
@@ -83,19 +83,21 @@ class Housekeeper:
                 seconds = perf_counter() - began
                 counts = {"messages": done.messages, "bytes": done.bytes, "archive": done.archive, "seconds": seconds}
                 self._watch("retention.step", {"code": done.stage, **counts})
-                if self._stopping.wait(pause_after(seconds)) or not self._night():
+                if self._stopping.wait(pause_after(seconds)) or self._night() is None:
                     return False
                 began = perf_counter()
         finally:
             steps.close()
         return True
 
-    def _night(self) -> bool:
+    def _night(self) -> date | None:
+        """Name the night it is by the day on which it began; None by day."""
         if self._hours is None:
-            return False
+            return None
         begin, end = self._hours
-        now = self._clock().astimezone(self._zone()).time()
-        return begin <= now < end if begin <= end else now >= begin or now < end
+        now = self._clock().astimezone(self._zone())
+        within = begin <= now.time() < end if begin < end else now.time() >= begin or now.time() < end
+        return (now - timedelta(hours=begin.hour, minutes=begin.minute)).date() if within else None
 
 
 def pause_after(seconds: float) -> float:

@@ -67,6 +67,16 @@ def test_one_run_a_night(night: Night) -> None:
     assert night.runs == 2
 
 
+def test_hours_that_end_where_they_begin_are_the_whole_day(night: Night) -> None:
+    keeper = night.keeper((time(1), time(1)))
+
+    for hours in (0, 1, 12, 23, 24, 30):
+        night.now = ONE + timedelta(hours=hours)
+        keeper.look()
+
+    assert night.runs == 2
+
+
 def test_each_step_is_told(night: Night) -> None:
     night.keeper().look()
 
