@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.collect import Parcel
-from gateway.errors import Code, NotValid, Problem
+from gateway.errors import Code, NotValid, Problem, Unavailable
 from gateway.lifecycle import State
 from gateway.model import Channel, DeliveryId, PartyCode
 
@@ -116,8 +116,9 @@ def router(hub: "Hub", gate: Gate) -> APIRouter:
         channel: Annotated[Channel, Depends(collector)], order: Annotated[Order, Body()] = USUAL, party: Asked = None
     ) -> ParcelList:
         """Take what waits, under a lease: nobody else gets it meanwhile; confirm it, or it returns to the mailbox."""
-        lease = timedelta(seconds=order.lease_seconds)
-        parcels = hub.mailboxes.collect(_owner(hub, gate, channel, party), limit=order.limit, lease=lease)
+        owner, lease = _owner(hub, gate, channel, party), timedelta(seconds=order.lease_seconds)
+        _check_pause(hub, owner)
+        parcels = hub.mailboxes.collect(owner, limit=order.limit, lease=lease)
         return ParcelList(items=[_parcel_view(parcel) for parcel in parcels])
 
     @routes.post("/{delivery}/confirm", responses=refusals(404, 409), summary="Confirm a delivery")
@@ -142,6 +143,14 @@ def _owner(hub: "Hub", gate: Gate, channel: Channel, asked: str | None) -> Party
     if party is None or not party.collects:
         raise NotValid(Code.NOT_FOUND, Problem(text="web.no-mailbox", values={"party": owner}))
     return party.code
+
+
+def _check_pause(hub: "Hub", owner: PartyCode) -> None:
+    """Hand nothing out while staff hold everything back; raises Unavailable. In a window that it announced a party may well fetch."""
+    for standing in hub.destinations.standings():
+        if standing.party == owner and standing.paused_until and standing.paused_until > hub.clock():
+            values = {"party": owner, "until": standing.paused_until.isoformat()}
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="outbox.party-paused", values=values))
 
 
 def _parcel_view(parcel: Parcel) -> ParcelView:

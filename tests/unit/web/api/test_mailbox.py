@@ -123,6 +123,19 @@ def test_end_that_is_not_in_its_form_is_refused(guarded: tuple[Call, Any], act: 
     assert hub.mailboxes.acts == []
 
 
+def test_nothing_is_handed_out_while_staff_paused_the_party(guarded: tuple[Call, Any]) -> None:
+    call, hub = guarded
+    hub.destinations.pause("PORT", until=hub.clock() + timedelta(hours=1), by="key:lan", reason="x")
+
+    paused = _order(call, "/collect", headers=_as("port"))
+    hub.destinations.pause("PORT", until=hub.clock(), by="key:lan", reason="x")  # which is over
+    after = _order(call, "/collect", headers=_as("port"))
+
+    assert (paused.status, paused.json["errors"][0]["code"]) == (503, "outbox.party-paused")
+    assert after.status == 200
+    assert hub.mailboxes.acts == [("collect", "PORT", 10, timedelta(minutes=5))]
+
+
 def test_mailbox_is_counted(guarded: tuple[Call, Any]) -> None:
     call, _ = guarded
 
