@@ -22,7 +22,8 @@ Stage = Literal["content", "record"]
 KINDS: Mapping[str, Kind] = {
     "payloads": "content", "attempts": "content", "outcomes": "content", "business_keys": "content",
     "attachments": "content", "contents": "content", "chunks": "content", "uploads": "content",
-    "messages": "record", "deliveries": "record", "dossiers": "record", "purged": "record", "ledger": "ledger",
+    "messages": "record", "deliveries": "record", "dossiers": "record", "purged": "record",
+    "ledger": "ledger", "ledger_tiles": "ledger", "ledger_heads": "ledger", "ledger_stamps": "ledger",
 }  # fmt: skip
 
 
