@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,6 +84,8 @@ def _beside(target: Path) -> Iterator[BinaryIO]:
     staged = target.with_name(f".{uuid4().hex}.part")
     try:
         with staged.open("x+b") as file:
+            if target.exists():
+                staged.chmod(stat.S_IMODE(target.stat().st_mode))  # who may read it stays as it was
             yield file
         staged.replace(target)
     finally:

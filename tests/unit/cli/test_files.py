@@ -62,6 +62,15 @@ def test_longest_name_there_can_be_is_written(folder: Path) -> None:
     assert (folder / ("x" * 255)).read_bytes() == b"data"
 
 
+def test_who_may_read_a_file_stays_as_it_was(folder: Path) -> None:
+    (folder / "evidence").touch()
+    (folder / "evidence").chmod(0o640)
+
+    write_document(folder / "evidence", b"data")
+
+    assert stat.S_IMODE((folder / "evidence").stat().st_mode) == 0o640
+
+
 def test_link_stays_and_what_it_leads_to_is_written(folder: Path) -> None:
     (folder / "latest").symlink_to("evidence")
 
