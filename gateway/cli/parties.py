@@ -103,6 +103,8 @@ def _state(view: PartyView) -> Text:
     if view.paused_until:
         values = {"until": when(view.paused_until), "by": view.paused_by, "reason": view.reason}
         return Text(say("parties-paused", **values), style="yellow")
+    if not view.addressed:
+        return Text(say("parties-no-address"), style="yellow")
     if view.open_since:
         return Text(say("parties-away", since=when(view.open_since)), style="red")
     return Text(say("parties-good"), style="green")

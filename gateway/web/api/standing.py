@@ -22,6 +22,7 @@ class PartyView(View):
 
     code: str = Field(examples=["BNN"])
     name: str = Field(examples=["Bộ Nông nghiệp và Môi trường"])
+    addressed: bool = Field(description="whether there is an address to send to; a party that collects needs none")
     circuit: Literal["closed", "open"] = Field(description="open: it is away, and asked every two seconds whether it is back")
     open_since: datetime | None
     probe_at: datetime | None = Field(description="when it is asked next")
@@ -56,6 +57,7 @@ def _view(party: Party, standing: Standing, backlog: Backlog, now: datetime) -> 
     return PartyView(
         code=party.code,
         name=party.identity.name,
+        addressed=bool(party.endpoint or party.collects),
         circuit="open" if standing.probe_at else "closed",
         open_since=standing.open_since,
         probe_at=standing.probe_at,

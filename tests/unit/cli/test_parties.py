@@ -43,6 +43,8 @@ def test_parties_are_listed_with_how_they_stand(beside: Run, home: Path) -> None
 
 
 def test_people_read_it_in_a_table(beside: Run, home: Path) -> None:
+    (home / "rules").mkdir()
+    (home / "rules" / "endpoints.toml").write_text('[endpoints]\nNSW = "https://nsw"\nBNN = "https://bnn"\nTCHQ = "https://hq"\n', "utf-8")
     away(home, "BNN")
     beside("parties", "pause", "TCHQ", *PAUSE)
 
@@ -52,6 +54,8 @@ def test_people_read_it_in_a_table(beside: Run, home: Path) -> None:
     assert "served" in lines[1]
     assert "away since" in lines[2]
     assert "Bộ nâng cấp hệ thống" in lines[3]
+    assert "no address yet" in lines[4]
+    assert [view["addressed"] for view in listed(beside).values()] == [True, True, True, False]
 
 
 @pytest.mark.parametrize("named", ["BNN", "MARD"])
