@@ -74,6 +74,8 @@ class SqlOutbox:
         if first is None:
             self._wake({route.party.code for route in entry.routes})
             return entry.answer
+        if isinstance(first, Conflict):
+            raise first
         answer = self._repeat(entry, first)
         self._keep_key(entry.arrival, first[0])
         return answer
@@ -270,14 +272,21 @@ class SqlOutbox:
 
     def _insert(
         self, tx: Tx, entry: Entry, row: dict[str, object], payloads: Mapping[str, object], *, links: Rows
-    ) -> tuple[MessageId, int, str] | None:
-        """Write a message and what follows from it; gives the first message of its key where this is a repeat."""
+    ) -> tuple[Any, ...] | Conflict | None:
+        """Write a message and what follows from it; gives the first message of its key where this is a repeat.
+
+        Gives the Conflict where its repeat key stands for another: raised here, it would undo all that shares the commit.
+        """
         if entry.arrival.repeat_key:
             if first := _first(tx, sql.SAME_KEY, key=entry.key):
                 return first
-            _check_key(tx, entry.arrival, stands_for=None)
-        if tx.changed(sql.INSERT_FIRST, **row) == 0:
-            return _first(tx, sql.SAME_KEY, key=entry.key)
+            try:
+                _check_key(tx, entry.arrival, stands_for=None)
+            except Conflict as taken:
+                return taken
+        while tx.changed(sql.INSERT_FIRST, **row) == 0:
+            if first := _first(tx, sql.SAME_KEY, key=entry.key):
+                return first  # otherwise it was forgotten since
         tx.write(sql.INSERT_PAYLOAD, **payloads)
         if doubts := _move_dossier(tx, entry):
             tx.write(sql.SET_WARNINGS, message=entry.arrival.id, warnings=write_problems((*entry.warnings, *doubts)))

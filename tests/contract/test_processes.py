@@ -7,15 +7,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Executable, text
 
 from gateway.lifecycle import Delivered, Failed, State, next_step
 from gateway.model import Reply, RetryPolicy
+from gateway.outbox import purging
 from gateway.outbox.outbox import SqlOutbox
 from gateway.outbox.payloads import Payloads
+from gateway.outbox.sql import flow
 from gateway.ports import Claim, Clock, Database, Tx
 from gateway.security.cipher import FileCipher
 from gateway.store.engine import open_database
@@ -45,6 +47,29 @@ class Held:
             return result
 
         return self._database.commit(slowly)
+
+
+class Between:
+    """A database where something happens in another process just after a message was found to be there already."""
+
+    def __init__(self, database: Database, happens: Callable[[], object]) -> None:
+        self._database, self._happens = database, happens
+        self.kind, self.read, self.close = database.kind, database.read, database.close
+
+    def commit(self, work: Callable[[Tx], T]) -> T:
+        return self._database.commit(lambda tx: work(cast("Tx", _Watched(tx, self._happens))))
+
+
+class _Watched:
+    def __init__(self, tx: Tx, happens: Callable[[], object]) -> None:
+        self.changed_in, self.happens = tx.changed, happens
+        self.rows, self.write, self.require, self.now = tx.rows, tx.write, tx.require, tx.now
+
+    def changed(self, statement: Executable, **values: object) -> int:
+        count = self.changed_in(statement, **values)
+        if statement is flow.INSERT_FIRST and count == 0:
+            self.happens()
+        return count
 
 
 @pytest.fixture
@@ -110,6 +135,21 @@ def test_identical_bytes_at_several_processes_at_once_have_one_effect(process: M
     together(*(lambda o=outbox: answers.append(o.record(make_entry()).body) for outbox in outboxes for _ in range(3)))
 
     assert (len(answers), len(set(answers))) == (9, 1)
+
+
+def test_repeat_of_what_retention_forgets_meanwhile_is_a_new_message(process: Make, databases: list[Database]) -> None:
+    first, again = make_entry(), make_entry(body=b"again")
+
+    def forget(tx: Tx) -> None:
+        tx.changed(text("DELETE FROM business_keys"))
+        purging.forget(tx, first.arrival.id, dossier=None, now=utc())
+
+    outbox = process()
+    outbox.record(first)
+    answer = process(around=lambda database: Between(database, lambda: databases[0].commit(forget))).record(again)
+
+    assert answer == again.answer
+    assert [claim.message for claim in outbox.claim({BNN: 20})] == [again.arrival.id]
 
 
 def test_processes_never_share_a_delivery(process: Make) -> None:

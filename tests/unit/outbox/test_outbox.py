@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from gateway.errors import Code, Problem, StaleClaim, Unavailable
+from gateway.errors import Code, Conflict, Problem, StaleClaim, Unavailable
 from gateway.lifecycle import Delivered, State, Step
 from gateway.model import Reply
 from gateway.outbox.outbox import LEASE, SETTLE_EVERY, SqlOutbox
 from gateway.ports import Claim, Database, Tx
 from gateway.testing.desk import Desk
-from gateway.testing.entries import BNN
+from gateway.testing.entries import BNN, make_entry
 
 T = TypeVar("T")
 DONE = Step(to=State.DELIVERED, due_at=None, counts=True)
@@ -39,6 +39,31 @@ class Away:
         if not self.heard:
             self.database.commit(work)
         raise Unavailable(Code.UNAVAILABLE, Problem(text="store.away"))
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the database."""
+        return getattr(self.database, name)
+
+
+@dataclass
+class Watched:
+    """A database that remembers what works raise in it."""
+
+    database: Database
+    raised: list[BaseException]
+    kind: str = field(init=False, default="")
+
+    def commit(self, work: Callable[[Tx], T]) -> T:
+        """Commit."""
+
+        def watched(tx: Tx) -> T:
+            try:
+                return work(tx)
+            except BaseException as error:
+                self.raised.append(error)
+                raise
+
+        return self.database.commit(watched)
 
     def __getattr__(self, name: str) -> Any:
         """Be the database."""
@@ -127,3 +152,14 @@ def test_fetcher_is_told_at_once(desk: Desk) -> None:
         with pytest.raises(Unavailable):
             outbox(desk, away, Meanwhile(desk)).settle(held, DONE, Delivered(), None)
         assert away.tried == 1
+
+
+def test_repeat_key_that_is_taken_is_told_of_without_undoing_what_shares_the_commit(desk: Desk) -> None:
+    raised: list[BaseException] = []
+    outbox = SqlOutbox(Watched(desk.database, raised), desk.payloads, clock=desk.clock, entropy=os.urandom)
+    outbox.record(make_entry(repeat_key="K"))
+
+    with pytest.raises(Conflict):
+        outbox.record(make_entry(key=b"k2", repeat_key="K"))
+
+    assert raised == []
