@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from .writing import put
+from .writing import make_folder, put
 
 PARTIES = ("NSW", "BNN", "HQ")
 TAX_CODE = "0101234567"  # the development declarant's
@@ -44,7 +44,7 @@ def generate(folder: Path, *, now: datetime, parties: Sequence[str] = PARTIES, n
 
     gateway.{key,cert}.pem; keys/<CODE>.key.pem, parties/<CODE>.pem; anchors/person/development.pem, person/declarant.{key,cert}.pem.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder)
     if not (folder / "gateway.cert.pem").exists():
         _write(_self_signed("NSW Gateway (development)", now, new_key), folder / "gateway.key.pem", folder / "gateway.cert.pem")
     for code in parties:

@@ -15,6 +15,8 @@ from gateway.errors import Code, Conflict, GatewayError, NotValid, Problem, Unav
 from gateway.ports import Entropy
 from gateway.store.disk import sync
 
+from .writing import make_folder, write_private
+
 KEY_BYTES = 32
 FIRST_KEY = "content-1"
 DIGEST_KEY = "digest"  # never rotated: what was accepted under it must be recognised for as long as it is kept
@@ -33,7 +35,7 @@ class KeyEntry:
 
 def first_keys(folder: Path, entropy: Entropy) -> None:
     """Make the keys of an empty folder; where there are keys, nothing."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder)
     if not key_names(folder):
         _place(folder, FIRST_KEY, entropy)
     _place(folder, DIGEST_KEY, entropy)
@@ -155,7 +157,7 @@ def _number(name: str) -> int:
 
 def _mark(folder: Path, name: str) -> None:
     part = _part(folder, MARK)
-    _write(part, lambda _: f"{name}\n".encode("ascii"))
+    write_private(part, f"{name}\n".encode("ascii"))
     part.replace(folder / MARK)
     sync(folder)
 
@@ -166,7 +168,7 @@ def _place(folder: Path, name: str, key: Entropy) -> None:
     if path.exists():
         return
     part = _part(folder, path.name)
-    _write(part, key)
+    write_private(part, key(KEY_BYTES))
     with suppress(FileExistsError):
         path.hardlink_to(part)  # fails where another process was first
     part.unlink()
@@ -176,10 +178,3 @@ def _place(folder: Path, name: str, key: Entropy) -> None:
 def _part(folder: Path, name: str) -> Path:
     """Name a file that nobody else writes at the same moment."""
     return folder / f".{name}.{os.getpid()}.{get_ident()}.part"
-
-
-def _write(path: Path, content: Entropy) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())

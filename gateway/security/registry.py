@@ -22,9 +22,10 @@ from .path import may_sign
 from .policy import GATEWAY
 from .shape import rsa_allowed
 from .trust import Trust
-from .writing import put
+from .writing import make_folder, put, write_private
 
 MAX_REGISTERED = 8  # certificates of one party at once; a renewal needs two, a party with several systems some more
+_LOCK = ".lock"  # is locked by whoever writes
 OWN, NEXT = "gateway", "gateway-next"
 _CURVES = frozenset({"secp256r1", "secp384r1"})  # what the gateway's profile verifies
 
@@ -185,8 +186,10 @@ class CertificateFiles:
     def _alone(self) -> Iterator[None]:
         """Write while nobody else does."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with (self._folder / ".lock").open("a") as lock:
+            make_folder(self._folder)
+            if not (self._folder / _LOCK).exists():
+                write_private(self._folder / _LOCK, b"")
+            with (self._folder / _LOCK).open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as error:
