@@ -46,16 +46,18 @@ class ObjectStore:
 
     def remove(self, upload: str, digest: str) -> None:  # noqa: ARG002  # the port's; objects lie under their upload
         """Remove whatever is there; nothing is fine too. Raises Unavailable."""
-        while keys := self._listed(upload):
+        after = f"{self._prefix}{upload}/"
+        while keys := self._listed(upload, after):
             for key in keys:
                 reply = self._request("DELETE", key)
                 if reply.status not in GONE:
                     raise _away(reply)
+            after = keys[-1]  # not from the beginning: some storages go on listing for a while what they removed
 
-    def _listed(self, upload: str) -> list[str]:
-        """List an upload's objects, at most a page of them."""
-        under = quote(f"{self._prefix}{upload}/", safe="")
-        reply = self._send("GET", f"{self._bucket}?list-type=2&prefix={under}")
+    def _listed(self, upload: str, after: str) -> list[str]:
+        """List an upload's objects that come after a key, at most a page of them."""
+        under, behind = quote(f"{self._prefix}{upload}/", safe=""), quote(after, safe="")
+        reply = self._send("GET", f"{self._bucket}?list-type=2&prefix={under}&start-after={behind}")
         if reply.status != HTTPStatus.OK:
             raise _away(reply)
         return [key.text or "" for key in parse(reply.body).iter("{*}Key")]
