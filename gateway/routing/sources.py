@@ -1,6 +1,7 @@
 """The TOML files: where they lie, which one wins, and on which line of them a key stands."""
 
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -47,9 +48,20 @@ def discover(folders: Sequence[Path]) -> dict[str, Path]:
     """Find the file in force for each name: that of the first folder that has one."""
     found: dict[str, Path] = {}
     for folder in folders:
-        for path in sorted(folder.rglob("[!.]*.toml")):  # editors keep hidden copies
+        for path in sorted(_files(folder)):
             found.setdefault(path.relative_to(folder).as_posix(), path)
     return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Give the TOML files below a folder, through links too, each folder once; hidden are an editor's copies and a mount's versions."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        if real not in seen:
+            yield from (Path(place, name) for name in names if name.endswith(".toml") and not name.startswith("."))
+        seen.add(real)
 
 
 def fingerprint(folders: Sequence[Path]) -> tuple[tuple[str, int, int, int], ...]:
@@ -77,15 +89,10 @@ def read(name: str, path: Path) -> Source | Problem:
     except RecursionError:
         return Problem(text="routing.not-toml", path=str(path), values={"reason": "nested too deeply", "column": "?"})
     except tomllib.TOMLDecodeError as error:
-        where = _SYNTAX_LINE.search(str(error))
+        where = _SYNTAX_LINE.search(str(error))  # it names no place where the document ends too early
+        line, column = (int(where[1]), where[2]) if where else (text.count("\n") + 1, str(len(text.rpartition("\n")[2]) + 1))
         reason = str(error).partition(" (at ")[0]
-        column = where.group(2) if where else "?"
-        return Problem(
-            text="routing.not-toml",
-            path=str(path),
-            line=int(where.group(1)) if where else None,
-            values={"reason": reason, "column": column},
-        )
+        return Problem(text="routing.not-toml", path=str(path), line=line, values={"reason": reason, "column": column})
 
 
 def spell(place: Place) -> str:

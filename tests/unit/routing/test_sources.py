@@ -71,6 +71,19 @@ def test_discover_takes_the_first_folder_that_has_a_file(tmp_path: Path) -> None
     }
 
 
+def test_discover_goes_through_links_and_past_what_is_hidden(tmp_path: Path) -> None:
+    rules, elsewhere = tmp_path / "rules", tmp_path / "elsewhere"
+    for file in (rules / "..2026_11_22" / "parties.toml", rules / ".git" / "x.toml", rules / ".parties.toml", elsewhere / "a.toml"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("", "utf-8")
+    (rules / "..data").symlink_to("..2026_11_22")
+    (rules / "parties.toml").symlink_to("..data/parties.toml")
+    (rules / "procedures").symlink_to(elsewhere)
+    (elsewhere / "around").symlink_to(rules)
+
+    assert discover([rules]) == {"parties.toml": rules / "parties.toml", "procedures/a.toml": rules / "procedures" / "a.toml"}
+
+
 def test_fingerprint_changes_with_time_size_and_names(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text("a = 1")
