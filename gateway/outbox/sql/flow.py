@@ -22,6 +22,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it in the same words
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from gateway.lifecycle import State
@@ -29,7 +30,6 @@ from gateway.store.tables import ATTEMPTS, DELIVERIES, DOSSIERS, KEYS, MESSAGES,
 
 D = DELIVERIES.c
 M = MESSAGES.c
-_NAMES = [c.name for c in M]
 
 
 def _insert(table: Table, *without: str) -> Insert:
@@ -38,10 +38,7 @@ def _insert(table: Table, *without: str) -> Insert:
 
 INSERT_MESSAGE = _insert(MESSAGES)
 # messages_by_key; nothing where the key is there already: only then is it asked which message that was
-INSERT_FIRST = text(
-    f"INSERT INTO messages ({', '.join(_NAMES)}) VALUES (:{', :'.join(_NAMES)})"  # noqa: S608  # the table's own names
-    " ON CONFLICT (message_key) DO NOTHING"
-)
+INSERT_FIRST = upsert(MESSAGES).values({c.name: bindparam(c.name) for c in M}).on_conflict_do_nothing(index_elements=["message_key"])
 SET_WARNINGS = update(MESSAGES).where(M.id == bindparam("message")).values(warnings=bindparam("warnings"))  # messages' primary key
 INSERT_PAYLOAD = _insert(PAYLOADS)
 INSERT_DELIVERY = _insert(DELIVERIES, "position", "claimed_from", "token", "lease_until", "corrections", "unsettled", "perhaps_taken")
