@@ -416,7 +416,7 @@ def keep_attachments(settings: Settings, database: Database, cipher: Cipher, *, 
 def _storage(settings: Settings) -> ObjectStore:
     """Reach S3-compatible storage with its keys; raises Unavailable where the settings do not say how."""
     try:
-        lines = settings.s3_credentials.read_text("utf-8").splitlines() if settings.s3_credentials else []
+        lines = settings.s3_credentials.read_text("utf-8-sig").splitlines() if settings.s3_credentials else []
     except (OSError, UnicodeError):
         lines = []
     access_key, secret_key = lines if len(lines) == 2 else (settings.s3_access_key, settings.s3_secret_key)  # noqa: PLR2004  # two lines

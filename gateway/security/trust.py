@@ -157,7 +157,7 @@ def _stamp_of(path: Path) -> _Stamp | None:
 def _rule(path: Path, problems: list[Problem]) -> Rule:
     """Read `revocation = "prefer"`; a file that cannot be read requires, and is named among the problems."""
     try:
-        found = tomllib.loads(path.read_text("utf-8"))["revocation"]
+        found = tomllib.loads(path.read_text("utf-8-sig"))["revocation"]
         return RULES[RULES.index(found)]
     except (OSError, ValueError, KeyError):
         problems.append(Problem(text="certificates.policy", path=str(path)))
