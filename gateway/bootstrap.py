@@ -172,8 +172,8 @@ def build(settings: Settings) -> Hub:
     upgrade(settings.database)
     database, entropy = open_database(settings.database), Randomness()
     statuses.follow(lambda: followed(own_certificates(settings.pki), Stamps(database, clock=now), _authorities_known(settings)))
-    payloads = Payloads(cipher=FileCipher(settings.home / "keys", entropy=entropy))
-    attachments = keep_attachments(settings, database, payloads.cipher, entropy=entropy)
+    cipher = FileCipher(settings.home / "keys", entropy=entropy)
+    payloads, attachments = Payloads(cipher=cipher), keep_attachments(settings, database, cipher, entropy=entropy)
     standby = StandbyFirst(open_standby(settings.database_read_url), database) if settings.database_read_url else None
     ledger = Ledger(database, clock=now)
     bell, orders = Bell(), Bell()
@@ -207,7 +207,7 @@ def build(settings: Settings) -> Hub:
         queries=Queries(standby or database, payloads.unlock),
         doors={"vnsw": open_door(lambda: rules.current, adapters, sign=sealer.sign)},
         history=History(database, payloads), certificates=_enrolment(settings, trust, database, entropy=entropy),
-        holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)),
+        holds=Holds(database, entropy=entropy, known=known_to(lambda: rules.current)), _cipher=cipher,
         _database=database, _probe=Probe(database, entropy=entropy), _standby=standby, _heartbeat=heartbeat, _workers=workers,
         _first=(*([listening] if listening else []), statuses, *_rounds(rules, keeper, sealing, configuration, watch=telemetry),
                 *_stamping(settings, Stamps(database, clock=now), authorities, watch=telemetry), *_publishing(publications, telemetry)),

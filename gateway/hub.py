@@ -31,6 +31,7 @@ from .ports import Adapter, Cipher, Database, Entropy, Inbound, Watch
 from .routing.judge import Judge
 from .routing.rules import Rules
 from .security import expiry
+from .security.cipher import FileCipher
 from .security.enrolment import Enrolment
 from .security.holdings import Holding, held_in
 from .security.prover import Prover
@@ -84,6 +85,7 @@ class Hub:
     witness: Witness
     evidence: Evidence
     certificates: Enrolment
+    _cipher: FileCipher
     _database: Database
     _probe: Probe
     _standby: Database | None
@@ -140,7 +142,8 @@ class Hub:
 
     def ready(self) -> list[Problem]:
         """Say what is not ready; empty when everything is."""
-        problems = [*self.rules.problems, *self.trust.registry.problems, *expiry.own_problems(self.sealer.certificate, at=utc())]
+        own = expiry.own_problems(self.sealer.certificate, at=utc())
+        problems = [*self.rules.problems, *self.trust.registry.problems, *own, *self._cipher.problems()]
         try:
             self._database.read(lambda tx: tx.rows(PING))
             problems.extend(self._probe.problems())

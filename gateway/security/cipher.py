@@ -18,6 +18,7 @@ from .keyring import DIGEST_KEY, first_keys, key_file, key_names, present_key, r
 
 NONCE_BYTES = 12
 LOOK_SECONDS = 0.5  # how soon a key that was added or rotated by a command is noticed; looking costs some 30 microseconds
+PATIENCE = 20.0  # seconds that are encrypted under a key of which nobody can tell any more whether it is in force; it is retired after 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,9 @@ class _Ring:
 class FileCipher:
     """Encrypts under the present content key of a folder and decrypts under any of them; notices when a command changes them.
 
+    Where the folder cannot be read, `problems` says why, and soon nothing is encrypted: the key may be retired meanwhile, and then
+    nobody could read what is under it.
+
     A sealed value is: length of the key's name (1 byte), the name, nonce (12 bytes), ciphertext with its tag.
     """
 
@@ -42,15 +46,17 @@ class FileCipher:
         first_keys(folder, entropy)
         self._mac = hmac.new(read_key(key_file(folder, DIGEST_KEY)), digestmod=hashlib.sha256)  # copied for each digest
         self._ring = self._read({})
-        self._looked = timer()
+        self._looked = self._knew = timer()
+        self._problems: tuple[Problem, ...] = ()
 
     def __repr__(self) -> str:
         return f"FileCipher(present={self._ring.present!r}, keys={len(self._ring.keys)})"
 
     def encrypt(self, plain: bytes, *, context: str) -> bytes:
-        """Encrypt under the present key, bound to a context; the result names the key."""
-        if self._timer() - self._looked >= LOOK_SECONDS:
-            self._look()
+        """Encrypt under the present key, bound to a context; the result names it. Raises Unavailable where nobody can tell which it is."""
+        problems = self.problems()
+        if problems and self._timer() - self._knew >= PATIENCE:
+            raise Unavailable(Code.UNAVAILABLE, *problems)
         ring = self._ring
         name = ring.present.encode()
         nonce = self._entropy(NONCE_BYTES)
@@ -82,16 +88,26 @@ class FileCipher:
             mac.update(part)
         return mac.digest()
 
+    def problems(self) -> tuple[Problem, ...]:
+        """Say why the folder cannot be read, as the last look found; looks again where that is a while ago."""
+        if self._timer() - self._looked >= LOOK_SECONDS:
+            self._look()
+        return self._problems
+
     def _look(self) -> None:
-        """Take up what changed in the folder; where it cannot be read, the keys in force stay in force."""
+        """Take up what changed in the folder; where it cannot be read, the keys in force stay in force for a while."""
         self._looked = self._timer()
         try:
-            self._ring = self._read(self._ring.keys)
-        except (OSError, Unavailable):
-            return
+            self._ring, self._knew, self._problems = self._read(self._ring.keys), self._looked, ()
+        except OSError as error:
+            self._problems = (Problem(text="cipher.closed", path=error.filename, values={"reason": error.strerror or "?"}),)
+        except Unavailable as error:
+            self._problems = error.problems
 
     def _read(self, known: Mapping[str, AESGCM]) -> _Ring:
         names = key_names(self._folder)
+        if not names:
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="cipher.no-keys", path=str(self._folder)))
         keys = {name: known.get(name) or AESGCM(read_key(key_file(self._folder, name))) for name in names}
         present = present_key(self._folder)
         if present not in keys:

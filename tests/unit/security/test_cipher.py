@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Unavailable
-from gateway.security.cipher import FileCipher
+from gateway.security.cipher import LOOK_SECONDS, PATIENCE, FileCipher
 
 
 @pytest.fixture
@@ -102,3 +102,35 @@ def test_of_two_first_starts_at_once_the_second_takes_the_firsts_keys(tmp_path: 
 
     assert (keys / "content-1.key").read_bytes() == (keys / "digest.key").read_bytes() == first_key
     assert [path.name for path in keys.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_keys_that_cannot_be_read_any_more_are_told_of_and_soon_not_written_under(tmp_path: Path) -> None:
+    passed = [0.0]
+    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom, timer=lambda: passed[0])
+    sealed, broken = cipher.encrypt(b"x", context="c"), tmp_path / "keys" / "content-2.key"
+    assert cipher.problems() == ()
+
+    broken.write_bytes(b"short")
+    passed[0] += LOOK_SECONDS
+    assert [problem.path for problem in cipher.problems()] == [str(broken)]
+    assert cipher.decrypt(cipher.encrypt(b"y", context="c"), context="c") == b"y"
+    passed[0] += PATIENCE
+    with pytest.raises(Unavailable) as refused:
+        cipher.encrypt(b"z", context="c")
+    assert cipher.decrypt(sealed, context="c") == b"x"
+
+    assert refused.value.problems == cipher.problems()
+    broken.unlink()
+    passed[0] += LOOK_SECONDS
+    assert cipher.decrypt(cipher.encrypt(b"z", context="c"), context="c") == b"z"
+    assert cipher.problems() == ()
+
+
+def test_a_folder_of_keys_that_is_gone_is_told_of(tmp_path: Path) -> None:
+    passed = [0.0]
+    cipher = FileCipher(tmp_path / "keys", entropy=os.urandom, timer=lambda: passed[0])
+
+    (tmp_path / "keys").rename(tmp_path / "elsewhere")
+    passed[0] += LOOK_SECONDS
+
+    assert cipher.problems() != ()
