@@ -85,8 +85,7 @@ def holdings(pki: Path, *, at: datetime, own_key: OwnKey | None = None) -> Holdi
     try:
         own = trust.own_key().certificates[:1]
     except Unavailable as error:
-        made = (pki / "gateway.key.pem").exists() or (pki / "gateway.cert.pem").exists()
-        problems += error.problems if made else [Problem(text="certificates.none", path=str(pki))]
+        problems += error.problems
     return Holdings(certificates=held_in(trust.registry, own, at=at), problems=tuple(problems))
 
 

@@ -59,6 +59,8 @@ class OwnKey:
         return load[self._kind]() if self._kind in load else self._misplaced()
 
     def _file(self) -> SigningKey:
+        if not any(file.exists() for file in self.files):
+            raise Unavailable(Code.UNAVAILABLE, Problem(text="certificates.none", path=str(self._certificates.parent)))
         return load_key(Path(self._rest), self._certificates, pin=self.pin())
 
     def _pkcs12(self) -> SigningKey:

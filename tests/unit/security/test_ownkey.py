@@ -40,6 +40,13 @@ def test_key_is_unlocked_from_environment_file_or_credential(folder: Path, place
     assert key.certificates == (CERTIFICATE,)
 
 
+def test_folder_without_any_key_says_that_there_is_none_yet(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable) as error:
+        OwnKey(tmp_path).load()
+
+    assert error.value.problems[0].text == "certificates.none"
+
+
 @pytest.mark.parametrize(
     ("place", "unlocking", "expected"),
     [
