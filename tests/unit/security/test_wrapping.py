@@ -218,12 +218,12 @@ def test_processing_instruction_before_the_root_is_refused(bench: Bench, system_
 
 
 @pytest.mark.parametrize(
-    "doctype",
+    "opening",
     [b"<!DOCTYPE Envelope>", b'<!DOCTYPE Envelope [<!ENTITY a "NSW">]>', b"<!DOCTYPE Envelope [<!ATTLIST Content Id ID #IMPLIED>]>"],
 )
-def test_doctype_is_refused(bench: Bench, system_signed: bytes, doctype: bytes) -> None:
+def test_doctype_is_refused(bench: Bench, system_signed: bytes, opening: bytes) -> None:
     with pytest.raises(GatewayError):
-        bench.prove(doctype + system_signed)
+        bench.prove(opening + system_signed)
 
 
 def test_entity_in_a_signed_value_is_refused(bench: Bench, system_signed: bytes) -> None:
