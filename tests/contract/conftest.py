@@ -27,13 +27,16 @@ def _opened(url: str, time: Time) -> Iterator[Database]:
     database.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.slow)  # in the short suite the unit tests of store and outbox meet it
+
+
+@pytest.fixture(params=["sqlite", POSTGRESQL])
 def database(request: pytest.FixtureRequest, time: Time) -> Iterator[Database]:
     """Each database, empty."""
     yield from _opened(_url(request), time)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["memory", "sqlite", POSTGRESQL])
 def manned(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[tuple[Outbox, Staff]]:
     """Each outbox, empty, and staff who act on what is in it."""
     if request.param == "memory":
